@@ -1,15 +1,15 @@
 """Errors for people: what happened, which value, what is allowed, what to do.
 
-    ArchsmithError            exit code 1
-    ├── UsageError            2    an argument or option that cannot be
-    │   ├── DataError         2    the person's data, found in the data check
-    │   ├── SpaceError        2    a search space that cannot be
-    │   └── BudgetError       2    a budget too small for even one training
-    ├── LimitError            3    nothing can satisfy the limits
-    ├── TooManyFailures       4    the search stopped because trials kept failing
-    ├── StoreError            5    the log is missing, locked, corrupt, full or newer
-    ├── ExportError           6    a file was written but does not do what the network does
-    └── MissingExtra          7    an optional dependency is needed
+ArchsmithError            exit code 1
+├── UsageError            2    an argument or option that cannot be
+│   ├── DataError         2    the person's data, found in the data check
+│   ├── SpaceError        2    a search space that cannot be
+│   └── BudgetError       2    a budget too small for even one training
+├── LimitError            3    nothing can satisfy the limits
+├── TooManyFailures       4    the search stopped because trials kept failing
+├── StoreError            5    the log is missing, locked, corrupt, full or newer
+├── ExportError           6    a file was written but does not do what the network does
+└── MissingExtra          7    an optional dependency is needed
 """
 
 from __future__ import annotations

@@ -1,0 +1,60 @@
+"""The answers to the active decisions of a space: flat, immutable, JSON-ready, with a stable id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["Answer", "Arch"]
+
+Answer = str | int | float | bool | None | tuple[Any, ...]
+
+
+class Arch(Mapping[str, Answer]):
+    """The answers of one architecture, in the order in which they were asked.
+
+    Two Archs are equal when their answers are, whatever the order. ``id`` is twelve hexadecimal digits that depend on
+    nothing but the answers, so it is the same in every process and version.
+    """
+
+    __slots__ = ("_answers", "_id")
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        self._answers = dict(answers)
+        text = json.dumps(self.to_json(), sort_keys=True, allow_nan=False)
+        self._id = hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits that identify the answers."""
+        return self._id
+
+    def __getitem__(self, key: str) -> Answer:
+        return self._answers[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._answers)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def __hash__(self) -> int:
+        return hash(self._id)
+
+    def __eq__(self, other: object) -> bool:
+        # By id, not by dict: 1, 1.0 and True are equal to Python but are different answers.
+        return isinstance(other, Arch) and self._id == other._id
+
+    def __repr__(self) -> str:
+        return f"Arch({self._answers!r})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answers as JSON-ready data; picks become lists."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in self._answers.items()}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Arch:
+        """Return the Arch that ``to_json`` wrote."""
+        return Arch({k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
