@@ -1,4 +1,4 @@
-"""Plain PyTorch blocks that the ready-made spaces are made of, and the modules that prepare a network's raw input.
+"""Plain PyTorch blocks that the ready-made spaces are made of.
 
 Every class here needs nothing but torch and, at most, its neighbours in this file: the text of the classes a found
 network uses is printed into the file that is shipped, so that it runs where this project is not installed.
@@ -20,132 +20,18 @@ __all__ = [
     "FeatureLinear",
     "InvertedBottleneck",
     "PeriodicEncoding",
-    "PixelNormalize",
     "PlainBlock",
     "QuantileEncoding",
     "ReluConvNorm",
-    "Rescale",
     "ResidualLinearBlock",
     "Shortcut",
     "SqueezeExcite",
     "TableHead",
-    "TableNormalize",
     "TableStem",
     "Zero",
     "activation_layer",
     "embedding_size",
-    "quantile_edges",
 ]
-
-
-# What prepares raw input ---------------------------------------------------------------------------------------------
-
-
-class PixelNormalize(nn.Module):
-    """Turn raw pixels into what the network receives: ``(pixel - mean) / std``, per channel.
-
-    Takes ``[batch, channels, height, width]`` as uint8 or float in 0..255, returns float32 of the same shape.
-    ``mean`` and ``std`` are in pixel units, one number per channel. They are buffers, so weights files carry them.
-    """
-
-    mean: torch.Tensor
-    scale: torch.Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor([float(m) for m in mean]).view(1, -1, 1, 1))
-        self.register_buffer("scale", torch.tensor([1.0 / max(float(s), 1e-6) for s in std]).view(1, -1, 1, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the normalised pixels."""
-        return torch.mul(x.to(self.mean.dtype) - self.mean, self.scale)
-
-
-def quantile_edges(column: torch.Tensor, bins: int) -> torch.Tensor:
-    """Return ``bins + 1`` rising bin edges of one numeric column, NaN left out, with about equal weight in each bin.
-
-    A value repeated so often that it alone would fill many bins weighs no more than one bin: a column that is zero for
-    nearly all rows keeps its resolution in the rest. A column without two distinct values gets edges one apart.
-    """
-    values, counts = torch.unique(column[torch.isfinite(column)].double(), return_counts=True)
-    if len(values) < 2:
-        start = float(values[0]) if len(values) else 0.0
-        return torch.linspace(start, start + 1.0, bins + 1)
-    weight = counts.double().clamp(max=max(1.0, float(counts.sum()) / bins))
-    position = torch.cumsum(weight, 0) - weight
-    position = position / position[-1]
-    wanted = torch.linspace(0.0, 1.0, bins + 1, dtype=torch.float64)
-    right = torch.searchsorted(position, wanted).clamp(1, len(values) - 1)
-    share = (wanted - position[right - 1]) / (position[right] - position[right - 1])
-    edges = values[right - 1] + share.clamp(0, 1) * (values[right] - values[right - 1])
-    return edges.float()
-
-
-class TableNormalize(nn.Module):
-    """Turn raw table rows into what the network receives: even numbers, then flags for what is missing, then codes.
-
-    Takes float32 ``[batch, columns]`` in the task's column order, where NaN means missing. Returns float32
-    ``[batch, len(numeric) + len(flagged) + len(categorical)]``. A numeric column goes through its own piecewise-linear
-    quantile map, so that it is about uniform on -1.73..1.73 (mean 0, deviation 1); missing becomes 0. ``flagged``
-    lists the columns that get a flag, 1 where missing. A categorical column keeps its code, 0 where missing or where
-    the code is not below its count in ``cardinalities``. ``numeric``, ``flagged`` and ``categorical`` are positions of
-    raw columns; ``edges`` is one rising list per numeric column, all equally long (see ``quantile_edges``).
-    """
-
-    low: torch.Tensor
-    high: torch.Tensor
-    limits: torch.Tensor
-
-    def __init__(
-        self,
-        numeric: Sequence[int],
-        flagged: Sequence[int],
-        categorical: Sequence[int],
-        cardinalities: Sequence[int],
-        edges: Sequence[Sequence[float]],
-    ) -> None:
-        super().__init__()
-        self.numeric, self.flagged, self.categorical = list(numeric), list(flagged), list(categorical)
-        table = torch.tensor([[float(e) for e in row] for row in edges]).view(len(self.numeric), -1)
-        self.register_buffer("low", table[:, :-1].clone())
-        self.register_buffer("high", table[:, 1:].clone())
-        self.register_buffer("limits", torch.tensor([float(c) for c in cardinalities]))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the features."""
-        x = x.to(self.low.dtype)
-        parts: list[torch.Tensor] = []
-        if self.numeric:
-            raw = x[:, self.numeric].unsqueeze(-1)
-            missing = torch.isnan(raw)
-            filled = torch.where(missing, torch.zeros_like(raw), raw)
-            wide = (self.high - self.low).clamp(min=1e-12)
-            share = ((filled - self.low) / wide).clamp(0.0, 1.0).mean(-1)
-            even = (share - 0.5) * 3.4641016
-            parts.append(torch.where(missing.squeeze(-1), torch.zeros_like(even), even))
-        if self.flagged:
-            parts.append(torch.isnan(x[:, self.flagged]).to(x.dtype))
-        if self.categorical:
-            code = x[:, self.categorical]
-            known = (code >= 0) & (code < self.limits)
-            parts.append(torch.where(known, code, torch.zeros_like(code)))
-        return torch.cat(parts, 1)
-
-
-class Rescale(nn.Module):
-    """Turn a regression network's output back into the target's unit: ``output * std + mean``."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, mean: float, std: float) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(float(mean)))
-        self.register_buffer("std", torch.tensor(float(std)))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return ``x``, of any shape, in the target's unit."""
-        return x * self.std + self.mean
 
 
 # Images --------------------------------------------------------------------------------------------------------------
@@ -399,8 +285,8 @@ def embedding_size(cardinality: int, largest: int) -> int:
 class QuantileEncoding(nn.Module):
     """Write each number as how far it fills each of ``bins`` even bins on -1.73..1.73 (Gorishniy et al. 2022).
 
-    ``[batch, features]`` to ``[batch, features, bins]``, all in 0..1. On features that ``TableNormalize`` made even,
-    the bins are quantile bins.
+    ``[batch, features]`` to ``[batch, features, bins]``, all in 0..1. On features whose quantiles were made even,
+    these are quantile bins.
     """
 
     def __init__(self, bins: int) -> None:
