@@ -33,4 +33,5 @@ class Spec:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Spec:
         """Return the ``Spec`` that ``to_json`` wrote."""
-        return Spec(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return Spec(**values)

@@ -23,12 +23,14 @@ class Arch(Mapping[str, Answer]):
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:
         self._answers = dict(answers)
-        text = json.dumps(self.to_json(), sort_keys=True, allow_nan=False)
-        self._id = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self._id = ""
 
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits that identify the answers."""
+        if not self._id:  # computed when first asked: most sampled and mutated architectures are only passed through
+            text = json.dumps(self.to_json(), sort_keys=True, allow_nan=False)
+            self._id = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self._id
 
     def __getitem__(self, key: str) -> Answer:
@@ -41,11 +43,11 @@ class Arch(Mapping[str, Answer]):
         return len(self._answers)
 
     def __hash__(self) -> int:
-        return hash(self._id)
+        return hash(self.id)
 
     def __eq__(self, other: object) -> bool:
         # By id, not by dict: 1, 1.0 and True are equal to Python but are different answers.
-        return isinstance(other, Arch) and self._id == other._id
+        return isinstance(other, Arch) and self.id == other.id
 
     def __repr__(self) -> str:
         return f"Arch({self._answers!r})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal
 
@@ -37,7 +38,7 @@ class Decision:
     high: float = 0.0
     log: bool = False
 
-    @property
+    @cached_property
     def size(self) -> float:
         """The number of answers there are; infinite for a real range."""
         if self.kind == "choice":
@@ -67,7 +68,10 @@ class Decision:
     def contains(self, answer: Answer) -> bool:
         """Return whether ``answer`` is allowed; 1, 1.0 and True are three different answers."""
         if self.kind == "choice":
-            return any(_same(answer, option) for option in self.options)
+            for option in self.options:  # a plain loop: this runs for every decision of every walk
+                if option is answer or (type(option) is type(answer) and option == answer):
+                    return True
+            return False
         if self.kind == "pick":
             if not isinstance(answer, tuple) or len(answer) != self.k:
                 return False
@@ -80,7 +84,7 @@ class Decision:
     def sample(self, rng: np.random.Generator) -> Answer:
         """Return an answer drawn uniformly (over the logarithm where ``log``)."""
         if self.kind == "choice":
-            return self.options[int(rng.integers(len(self.options)))]
+            return self.options[int(rng.random() * len(self.options))]  # five times faster than rng.integers
         if self.kind == "pick":
             places = sorted(rng.choice(len(self.options), size=self.k, replace=False).tolist())
             return tuple(self.options[p] for p in places)

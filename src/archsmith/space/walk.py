@@ -51,15 +51,16 @@ def walk(space: Space, decide: Decide) -> Arch:
         return expression
 
     def visit(expression: Any) -> None:
-        if not isinstance(expression, Node):
-            for part in children(expression):
-                visit(part)
-            return
-        if id(expression) in seen:
+        if id(expression) in seen or not isinstance(expression, Node):
+            if isinstance(expression, list | tuple | dict):
+                for part in children(expression):
+                    visit(part)
             return
         seen.add(id(expression))
         if isinstance(expression, Choice):
-            visit(option(expression, ask(table[id(expression)])))
+            answer = ask(table[id(expression)])
+            if varies[id(expression)]:
+                visit(option(expression, answer))
         elif isinstance(expression, Switch):
             visit(option(expression, ask(table[id(expression.on)])))
         elif isinstance(expression, Range):
@@ -83,14 +84,15 @@ def walk(space: Space, decide: Decide) -> Arch:
 
 def answered(decision: Decision, answers: dict[str, Answer], decide: Decide) -> Answer:
     """Return the one answer to a decision: the only one there is, the one given before, or a new one."""
+    if decision.key in answers:
+        return answers[decision.key]
     if decision.size <= 1:
         return next(decision.answers())
-    if decision.key not in answers:
-        answer = decide(decision)
-        if not decision.contains(answer):
-            raise SpaceError(_not_allowed(decision, answer))
-        answers[decision.key] = answer
-    return answers[decision.key]
+    answer = decide(decision)
+    if not decision.contains(answer):
+        raise SpaceError(_not_allowed(decision, answer))
+    answers[decision.key] = answer
+    return answer
 
 
 def option(node: Choice | Switch | Pick, label: Answer) -> Any:
