@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
+
+import numpy as np
 
 from archsmith.space import Arch
 
@@ -16,12 +18,16 @@ __all__ = [
     "Event",
     "Objective",
     "Proposal",
+    "State",
     "Trial",
+    "apply_event",
     "dominates",
     "front",
+    "leaders",
     "maximize",
     "minimize",
     "order",
+    "read_trials",
     "score",
 ]
 
@@ -60,7 +66,8 @@ class Trial:
 
     ``losses`` (all minimised) and ``violation`` (0 when every limit holds, else how far it is broken, relative to
     the limit) are what strategies look at; ``metrics`` are what people look at. A trial without a usable result has
-    infinite losses. ``source_key`` is equal for two trials whose networks and settings are the same.
+    infinite losses. ``source_key`` is equal for two trials whose networks and settings are the same; ``same_as`` is the
+    trial that was run in place of a cached one.
     """
 
     number: int
@@ -72,6 +79,7 @@ class Trial:
     seconds: float = 0.0
     reason: str = ""
     source_key: str = ""
+    same_as: int | None = None
 
     @property
     def arch(self) -> Arch:
@@ -87,6 +95,11 @@ class Trial:
             and bool(self.losses)
             and all(math.isfinite(v) for v in self.losses)
         )
+
+    @property
+    def broken(self) -> bool:
+        """Whether what is known of the trial breaks a limit."""
+        return self.state in ("complete", "cached", "infeasible") and self.violation > 0
 
 
 @dataclass(frozen=True)
@@ -139,36 +152,76 @@ def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
 
 def front(trials: Sequence[Trial]) -> list[Trial]:
     """Return the usable trials that no other usable trial dominates, in their given order."""
-    usable = [t for t in trials if t.usable]
-    return [t for t in usable if not any(dominates(o.losses, t.losses) for o in usable)]
+    kept: list[tuple[float, ...]] = []
+    # In lexicographic order a trial can only be dominated by one before it, so one pass over the front so far is enough.
+    for losses in sorted({t.losses for t in trials if t.usable}):
+        if not any(dominates(better, losses) for better in kept):
+            kept.append(losses)
+    best = set(kept)
+    return [t for t in trials if t.usable and t.losses in best]
 
 
 def order(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials from best to worst, for one objective or several.
 
-    Constrained domination (Deb et al., 2002): what breaks no limit comes before what does, less broken before more;
-    within the feasible, by how many trials dominate it, ties by trial number, so the order is total and replays.
+    Constrained domination (Deb et al., 2002): what breaks no limit comes before what does, less broken before more,
+    and what has no result comes last. Several objectives: fewer dominating trials first (Fonseca and Fleming, 1993),
+    among equals the less crowded first (Deb et al., 2002). Ties go by trial number, so the order is total and replays.
     """
+    usable = [t for t in trials if t.usable]
+    if usable and len(usable[0].losses) > 1:
+        losses = np.array([t.losses for t in usable])
+        beaten = _dominators(losses)
+        crowding = _crowding(losses, beaten)
+        ranks = {t.number: (int(b), -float(c)) for t, b, c in zip(usable, beaten, crowding, strict=True)}
+        usable.sort(key=lambda t: (ranks[t.number], t.number))
+    else:
+        usable.sort(key=lambda t: (t.losses, t.number))
+    broken = sorted((t for t in trials if t.broken), key=lambda t: (t.violation, t.number))
+    rest = sorted((t for t in trials if not t.usable and not t.broken), key=lambda t: t.number)
+    return [*usable, *broken, *rest]
 
-    def key(trial: Trial) -> tuple[Any, ...]:
-        if trial.violation > 0 or not trial.losses:
-            return (1, trial.violation if trial.losses else math.inf, 0, trial.number)
-        if not all(math.isfinite(v) for v in trial.losses):
-            return (2, 0, 0, trial.number)
-        if len(trial.losses) == 1:
-            return (0, 0, trial.losses[0], trial.number)
-        beaten = sum(o.violation == 0 and bool(o.losses) and dominates(o.losses, trial.losses) for o in trials)
-        return (0, 0, beaten, trial.number)
 
-    return sorted(trials, key=key)
+def _dominators(losses: np.ndarray) -> np.ndarray:
+    """Return for each row of ``losses`` [n, objectives] how many rows dominate it [n]."""
+    counts = np.empty(len(losses), dtype=np.int64)
+    for start in range(0, len(losses), 256):  # in blocks, so that memory stays linear
+        block = losses[start : start + 256, None, :]
+        below = (losses[None] <= block).all(-1) & (losses[None] < block).any(-1)
+        counts[start : start + 256] = below.sum(1)
+    return counts
+
+
+def _crowding(losses: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the crowding distance [n] of each row of ``losses`` [n, objectives] within its group."""
+    distance = np.zeros(len(losses))
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        for column in losses[rows].T:
+            ranked = rows[np.argsort(column, kind="stable")]
+            values = np.sort(column)
+            distance[ranked[[0, -1]]] = np.inf
+            if values[-1] > values[0]:
+                distance[ranked[1:-1]] += (values[2:] - values[:-2]) / (values[-1] - values[0])
+    return distance
+
+
+def leaders(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the usable trials at the highest fidelity that any usable trial reached, in their given order.
+
+    An empty fidelity is the full cost; otherwise a larger product of what is spent is the higher fidelity.
+    """
+    usable = [t for t in trials if t.usable]
+    reach = [math.prod(t.proposal.fidelity.values()) if t.proposal.fidelity else math.inf for t in usable]
+    return [t for t, r in zip(usable, reach, strict=True) if r == max(reach)]
 
 
 @dataclass(frozen=True)
 class Event:
     """One line of a study's log: what happened, to which trial, with which data.
 
-    ``kind`` is ``"asked"`` (data: proposal, ask index), ``"finished"`` (state, metrics, seconds, reason) or
-    ``"note"`` (anything a person should be able to read later). ``data`` is JSON-ready; ``time`` is seconds since
+    ``kind`` is ``"asked"`` (data: proposal, ask index, source_key, metrics known beforehand), ``"finished"`` (state,
+    metrics, seconds, reason, same_as) or ``"note"`` (anything a person should be able to read later). ``data`` is JSON-ready; ``time`` is seconds since
     the epoch, for display only: order is the order of the log.
     """
 
@@ -176,3 +229,50 @@ class Event:
     trial: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     time: float = 0.0
+
+
+def apply_event(
+    trials: dict[int, Trial], event: Event, objectives: Sequence[Objective], limits: Mapping[str, float]
+) -> Trial | None:
+    """Write one event of a log into the table of trials; return the trial it finished, or None.
+
+    This is the one reader of the log: a study and a report see the same trials. Losses are settled here from the
+    metrics, so a log can be read again with other objectives or limits.
+    """
+    data = event.data
+    if event.trial is None or event.kind == "note":
+        return None
+    if event.kind == "asked":
+        proposal = Evaluate.from_json(data["proposal"])
+        known = dict(data.get("metrics") or {})
+        trials[event.trial] = Trial(event.trial, proposal, metrics=known, source_key=data.get("source_key") or "")
+        return None
+    before = trials[event.trial]
+    metrics = {**before.metrics, **(data.get("metrics") or {})}
+    state: State = data["state"]
+    losses, violation = score(metrics, objectives, limits)
+    if state not in ("complete", "cached"):
+        losses = (math.inf,) * len(objectives)
+        # What was not measured cannot have been broken: only a finished training owes every limited metric.
+        violation = score(metrics, (), {k: v for k, v in limits.items() if k in metrics})[1]
+    trials[event.trial] = replace(
+        before,
+        state=state,
+        metrics=metrics,
+        losses=losses,
+        violation=violation,
+        seconds=float(data.get("seconds") or 0.0),
+        reason=str(data.get("reason") or ""),
+        same_as=data.get("same_as"),
+    )
+    return trials[event.trial]
+
+
+def read_trials(
+    events: Iterable[Event], objectives: Sequence[Objective], limits: Mapping[str, float] | None = None
+) -> list[Trial]:
+    """Return the trials of a log by number; those asked and never finished are ``running``."""
+    trials: dict[int, Trial] = {}
+    for event in events:
+        apply_event(trials, event, objectives, limits or {})
+    return [trials[number] for number in sorted(trials)]

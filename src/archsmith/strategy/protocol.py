@@ -1,0 +1,38 @@
+"""The socket that every way of searching fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from archsmith.trial import Proposal, Trial
+
+__all__ = ["Strategy"]
+
+
+class Strategy(Protocol):
+    """Proposes what to try next. Sees decisions and losses, never a module, never a data set.
+
+    The laws, which ``archsmith.testing.strategy`` checks:
+
+    * ``ask`` is pure: asked twice with equal generators and running trials, it answers the same, however often it was
+      asked in between. Only ``tell`` changes what a later ``ask`` answers.
+    * All randomness comes from the generator that is handed in.
+    * A strategy is a dataclass whose constructor stores its arguments; ``dataclasses.replace(strategy)`` is a fresh
+      one, and telling it the same trials in the same order makes it equal to the first: resuming is replaying.
+    * Losses are minimised, as a tuple; directions, limits and scaling were settled before. A trial that breaks a
+      limit ranks behind every trial that does not, and an infinite loss never wins.
+    * Results may arrive in any order; failed, stopped, infeasible and cached trials are told too.
+    * Every proposal is an architecture of the space. Fewer than ``n`` proposals mean that nothing more is worth
+      starting now; none, while nothing runs, that the search is over.
+    """
+
+    def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
+        """Return up to ``n`` proposals, given the trials that run now."""
+        ...
+
+    def tell(self, trial: Trial) -> None:
+        """Take note of a trial that has ended, in any of its terminal states."""
+        ...

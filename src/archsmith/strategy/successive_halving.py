@@ -1,0 +1,131 @@
+"""Asynchronous successive halving: a little for many, more for the best."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from archsmith.errors import UsageError
+from archsmith.strategy.protocol import Strategy
+from archsmith.trial import Evaluate, Proposal, Trial, order
+
+__all__ = ["SuccessiveHalving"]
+
+
+@dataclass
+class _Rung:
+    """The trials that ended at one level of spending, from best to worst."""
+
+    trials: list[Trial] = field(default_factory=list)
+    sorted: bool = True
+
+    def enter(self, trial: Trial) -> None:
+        if len(trial.losses) == 1:
+            insort(self.trials, trial, key=lambda t: (not t.usable, t.losses, t.number))
+        else:
+            self.trials.append(trial)
+            self.sorted = False
+
+    def best(self, eta: float) -> list[Trial]:
+        """Return the best ``1/eta`` of the rung as completed so far, as ``order`` ranks them."""
+        if not self.sorted:
+            self.trials = order(self.trials)
+            self.sorted = True
+        return [t for t in self.trials[: int(len(self.trials) / eta)] if t.usable]
+
+
+@dataclass
+class SuccessiveHalving:
+    """Gives every proposal of ``strategy`` a small budget, and the best of them more (ASHA; Li et al., 2020).
+
+    The rungs are ``minimum``, ``minimum * eta``, ... and at last ``maximum`` of ``fidelity``. A trial is promoted as
+    soon as it is among the best ``1/eta`` of its rung *as completed so far*, the highest rung first; otherwise
+    ``strategy`` is asked for something new. There is no barrier, so no worker waits. A promotion is a new trial that
+    resumes the old one's checkpoint; whatever becomes of it, the old one is not promoted again.
+
+    ``strategy`` is told of each architecture's highest rung only. When a promotion supersedes what it was told, a
+    fresh copy of it is told everything again, each architecture at the age of its first result.
+    """
+
+    strategy: Strategy
+    fidelity: str = "epochs"
+    minimum: float = 1
+    maximum: float = 9
+    eta: float = 3
+    _inner: Strategy = field(init=False, repr=False, compare=False)
+    _stale: bool = field(default=False, init=False, repr=False, compare=False)
+    _rungs: dict[float, _Rung] = field(init=False, repr=False, compare=False)
+    _promoted: set[int] = field(default_factory=set, init=False, repr=False, compare=False)
+    _first: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _highest: dict[int, Trial] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.minimum <= self.maximum and self.eta > 1):
+            raise UsageError(
+                f"SuccessiveHalving needs 0 < minimum <= maximum and eta > 1, not minimum={self.minimum}, "
+                f"maximum={self.maximum}, eta={self.eta}."
+            )
+        self._inner = _fresh(self.strategy)
+        self._rungs = {level: _Rung() for level in self.levels}
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """What is spent at each rung, from the lowest to the highest."""
+        found = []
+        level = self.minimum
+        while level < self.maximum * (1 - 1e-9):
+            found.append(level)
+            level *= self.eta
+        return (*found, self.maximum)
+
+    def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
+        """Return promotions as far as there are any, then proposals of the wrapped strategy at the lowest rung."""
+        promotions = self._promotions({t.proposal.resume for t in running})[:n]
+        if len(promotions) == n:
+            return promotions
+        if self._stale:
+            self._inner = _fresh(self.strategy)
+            for trial in self._highest.values():
+                self._inner.tell(trial)
+            self._stale = False
+        started = [t for t in running if t.proposal.resume is None]
+        new = self._inner.ask(n - len(promotions), rng, started)
+        lowest = next(iter(self._rungs))
+        return [*promotions, *(replace(p, fidelity={**p.fidelity, self.fidelity: lowest}) for p in new)]
+
+    def tell(self, trial: Trial) -> None:
+        """Enter the trial in its rung; a promotion that was measured supersedes what it resumed."""
+        resumed = trial.proposal.resume
+        first = trial.number if resumed is None else self._first.get(resumed, resumed)
+        self._first[trial.number] = first
+        if resumed is not None:
+            self._promoted.add(resumed)
+        if trial.state != "infeasible":  # never run: it does not widen the eta'th of those that were
+            spent = trial.proposal.fidelity.get(self.fidelity, self.maximum)
+            self._rungs[min(self._rungs, key=lambda level: abs(level - spent))].enter(trial)
+        if first not in self._highest:
+            self._highest[first] = trial
+            if not self._stale:
+                self._inner.tell(trial)
+        elif trial.state in ("complete", "cached"):
+            self._highest[first] = trial
+            self._stale = True
+
+    def _promotions(self, in_flight: set[int | None]) -> list[Proposal]:
+        """Return every promotion that is due, the highest rung first and its best trial first."""
+        levels = list(self._rungs)
+        return [
+            Evaluate(trial.arch, {**trial.proposal.fidelity, self.fidelity: above}, resume=trial.number)
+            for level, above in reversed(list(zip(levels, levels[1:], strict=False)))
+            for trial in self._rungs[level].best(self.eta)
+            if trial.number not in self._promoted and trial.number not in in_flight
+        ]
+
+
+def _fresh(strategy: Any) -> Any:
+    """Return a strategy with the same arguments that was told nothing."""
+    return replace(strategy)
