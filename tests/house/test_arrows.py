@@ -1,0 +1,105 @@
+"""Who may import whom. Every import counts, also one that only a type checker sees."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+BOTTOM = {"errors", "spec", "run", "quantities"}
+ARROWS: dict[str, set[str]] = {
+    "errors": set(),
+    "spec": set(),
+    "run": set(),
+    "quantities": {"errors"},
+    "space": {"errors"},
+    "trial": {"space"},
+    "build": {"space", "errors"},
+    "strategy": {"space", "trial", "errors"},
+    "task": {"spec", "trial", "errors", "build.blocks"},
+    "estimate": {"space", "trial", "run", "build", "task", "spec", "errors"},
+    "store": {"trial", "errors"},
+    "execute": {"trial", "run", "errors", "estimate"},
+    "study": BOTTOM | {"space", "trial", "build", "strategy", "task", "estimate", "store", "execute"},
+    "spaces": {"space", "spec", "build.blocks", "errors"},
+    "report": {"store", "trial", "space", "build", "errors"},
+    "export": {"build", "task", "spec", "errors"},
+    "cli": BOTTOM | {"trial", "pipeline", "report", "export", "store", "spaces"},
+    "__main__": {"cli"},
+}
+ARROWS["pipeline"] = set(ARROWS) - {"cli", "__main__"} | {"pipeline"}
+ARROWS["testing"] = set(ARROWS) - {"cli", "__main__"}
+
+# Optional extras may be imported inside a function: whoever does not use them need not have them.
+EXTRAS = {"onnx", "onnxscript", "onnxruntime", "pyarrow"}
+# The documented lazy loaders: the package's front door and the command line's.
+LOADERS = {"archsmith", "archsmith.cli.lazy"}
+
+
+def imported(module: Any, names: set[str], top_only: bool = False) -> Iterator[tuple[int, str]]:
+    """Every module of ours that ``module`` imports, with the line; the submodule where one is named."""
+    nodes = module.tree.body if top_only else ast.walk(module.tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "archsmith":
+                    yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module.path}:{node.lineno}: imports are absolute here"
+            if node.module and node.module.split(".")[0] == "archsmith":
+                for alias in node.names:
+                    inner = f"{node.module}.{alias.name}"
+                    yield node.lineno, inner if inner in names else node.module
+
+
+def test_every_room_imports_only_the_rooms_below_it(modules: list[Any]) -> None:
+    names, wrong = {m.name for m in modules}, []
+    for module in modules:
+        if module.name == "archsmith":  # the front door names every room, and loads each when it is asked for
+            continue
+        assert module.room in ARROWS, f"{module.path}: a room without arrows"
+        allowed = ARROWS[module.room] | {module.room}
+        for line, target in imported(module, names):
+            below = target.removeprefix("archsmith").removeprefix(".")
+            if below == "" and module.room in ("cli", "pipeline", "export", "report", "testing"):
+                continue  # the version
+            if not any(below == a or below.startswith(a + ".") for a in allowed):
+                wrong.append(f"{module.path}:{line} imports {target}")
+    assert wrong == []
+
+
+def test_no_module_imports_itself_by_a_detour(modules: list[Any]) -> None:
+    names = {m.name for m in modules}
+    graph = {
+        m.name: {t for _, t in imported(m, names, top_only=True)} - {m.name} for m in modules if m.name != "archsmith"
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError("import cycle: " + " -> ".join(error.args[1])) from None
+
+
+def test_nothing_is_imported_inside_a_function(modules: list[Any]) -> None:
+    wrong = []
+    for module in modules:
+        for function in ast.walk(module.tree):
+            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    tops = {a.name.split(".")[0] for a in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    tops = {(node.module or "").split(".")[0]}
+                elif _loads_by_name(node) and module.name not in LOADERS:
+                    tops = {ast.unparse(node)}
+                else:
+                    continue
+                if not tops <= EXTRAS:
+                    wrong.append(f"{module.path}:{node.lineno} imports {', '.join(sorted(tops))}")
+    assert sorted(set(wrong)) == []
+
+
+def _loads_by_name(node: ast.AST) -> bool:
+    """Whether a module is loaded by a name that stands in the code; a name that a person gave is another matter."""
+    if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
+        return False
+    return ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__")
