@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -44,7 +43,7 @@ class Evaluate:
     """
 
     arch: Arch
-    fidelity: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    fidelity: Mapping[str, float] = field(default_factory=dict)
     resume: int | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -73,7 +72,7 @@ class Trial:
     number: int
     proposal: Proposal
     state: State = "running"
-    metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    metrics: Mapping[str, float] = field(default_factory=dict)
     losses: tuple[float, ...] = ()
     violation: float = 0.0
     seconds: float = 0.0

@@ -70,6 +70,10 @@ class Space:
         """Whether any part of the space is a define-by-run function."""
         return any(isinstance(node, Program) for node in self._owner.values())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The tables are keyed by the identity of nodes, so another process surveys its own copy.
+        return _revive, (self.valid, dict(self.roots))
+
     def __repr__(self) -> str:
         return f"Space({', '.join(self.roots)}; {len(self.decisions)} decisions)"
 
@@ -104,6 +108,10 @@ class Space:
             self._table[id(node)] = decision
         else:
             self._table[id(node)] = Decision(key, "choice", ())
+
+
+def _revive(valid: Sequence[Constraint], roots: Mapping[str, Any]) -> Space:
+    return Space(valid or None, **roots)
 
 
 def _decision(node: Choice | Pick | Range, key: str) -> Decision:
