@@ -1,0 +1,10 @@
+"""Ready-made search spaces, scaled to the task, and the way from a name or a file to a space."""
+
+from archsmith.spaces.cell import cell
+from archsmith.spaces.designs import designs
+from archsmith.spaces.mlp import mlp
+from archsmith.spaces.mobile import mobile
+from archsmith.spaces.resolve import default, names, resolve
+from archsmith.spaces.training import recipe, training
+
+__all__ = ["cell", "default", "designs", "mlp", "mobile", "names", "recipe", "resolve", "training"]

@@ -1,0 +1,47 @@
+"""Residual networks for tables, with embeddings of numbers and categories (Gorishniy et al. 2021 and 2022)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from archsmith.build.blocks import ResidualLinearBlock, TableHead, TableStem
+from archsmith.errors import SpaceError
+from archsmith.space import Space, call, choice, repeat
+from archsmith.spaces.training import training
+from archsmith.spec import Spec
+
+__all__ = ["mlp"]
+
+
+def mlp(spec: Spec) -> Space:
+    """Return the space of residual networks for tables, with its training settings.
+
+    Open are how numbers are embedded, the sizes of the embeddings, the width, the number of residual blocks and how
+    far they widen inside, the normalisation, the activation and the dropout rate, each shared by the whole network.
+    Raises ``SpaceError`` for a spec that is not of a table.
+    """
+    if spec.kind != "table":
+        raise SpaceError("The space 'mlp' is for tables, and this task is of images. Use 'mobile' or 'cell'.")
+    numeric = spec.input_shape[0] - len(spec.cardinalities)
+    width = choice(64, 128, 192, 256, name="width")
+    norm = choice("batch", "layer", name="norm")
+    activation = choice("relu", "silu", name="activation")
+    dropout = choice(0.0, 0.1, 0.2, 0.3, name="dropout")
+    embeddings: dict[str, Any] = {}
+    if numeric:
+        embeddings["encoding"] = choice("plain", "quantile", "periodic", name="encoding")
+        embeddings["numeric_size"] = choice(8, 16, name="numeric_size")
+    if spec.cardinalities:
+        embeddings["largest"] = choice(4, 8, 16, name="category_size")
+    block = call(ResidualLinearBlock, width, width * choice(1, 2, name="expansion"), norm, activation, dropout)
+    return Space(
+        model=call(
+            nn.Sequential,
+            call(TableStem, numeric, list(spec.cardinalities), width, **embeddings),
+            repeat([block] * 4, choice(1, 2, 3, 4, name="depth")),
+            call(TableHead, width, spec.outputs, norm, activation, dropout),
+        ),
+        **training(spec),
+    )
