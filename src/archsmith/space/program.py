@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from archsmith.space.nodes import choice, integer, real
 __all__ = ["Picker", "explore"]
 
 EXPLORATION_RUNS = 2000
+FEW_ANSWERS = 64
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,19 @@ def explore(function: Callable[[Any], Any], prefix: str) -> dict[str, Decision]:
             covered.add((key, repr(taken)))
         before: dict[str, Answer] = {}
         for key, taken in trail.items():
-            for other in found[key].options:
+            for other in _branches(found[key]):
                 if (key, repr(other)) not in covered:
                     covered.add((key, repr(other)))
                     queue.append({**before, key: other})
             before[key] = taken
     return found
+
+
+def _branches(decision: Decision) -> Iterable[Answer]:
+    """Return the answers that may lead to different questions: all of them where they are few, else the extremes."""
+    if decision.size <= FEW_ANSWERS:
+        return decision.answers()
+    return (decision.at(0.0), decision.at(1.0))
 
 
 def _first(decision: Decision) -> Answer:
