@@ -15,9 +15,9 @@ __all__ = ["Run"]
 class Run:
     """The surroundings of one trial.
 
-    ``seed`` seeds every random generator of the trial. ``folder`` is the trial's own folder (checkpoints and curves
-    go there), None when nothing is kept. ``resume_folder`` is the folder of the trial whose checkpoint is continued.
-    ``deadline`` is a time of ``time.monotonic`` after which the result is of no use.
+    ``seed`` (0 to 2**32 - 1) seeds every random generator of the trial. ``folder`` is the trial's own folder, which
+    exists (checkpoints and curves go there), None when nothing is kept. ``resume_folder`` is the folder of the trial
+    whose checkpoint is continued. ``deadline`` is a time of ``time.monotonic`` after which the result is of no use.
     """
 
     trial: int
@@ -31,14 +31,31 @@ class Run:
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
     def report(self, values: Mapping[str, float]) -> None:
-        """Append one line of a learning curve to the trial's ``metrics.csv``; the first call fixes the columns."""
+        """Append one line of a learning curve to the trial's ``metrics.csv``.
+
+        The columns are those of the first line. A value that is missing later is left empty; a name that is new
+        later gets a column of its own.
+        """
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
+        columns, earlier = list(values), None
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file)
+                columns = list(reader.fieldnames or ())
+                if not values.keys() <= set(columns):
+                    columns += [name for name in values if name not in columns]
+                    earlier = list(reader)
+        new = earlier is not None or not path.exists()
+        # A wider file is written beside the old one and moved over it, so that no line is ever lost.
+        target = path.with_suffix(".tmp") if earlier is not None else path
+        with target.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
             if new:
-                writer.writerow(values)
-            writer.writerow(values.values())
+                writer.writeheader()
+            writer.writerows(earlier or ())
+            writer.writerow(values)
+        if earlier is not None:
+            target.replace(path)

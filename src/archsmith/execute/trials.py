@@ -1,0 +1,135 @@
+"""What every executor does alike: a trial's surroundings, its attempt, its folder and its last event."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from archsmith.errors import UsageError
+from archsmith.execute.protocol import Evaluation
+from archsmith.execute.reasons import Failure, Reason, failure_of
+from archsmith.run import Run
+from archsmith.trial import Event, Proposal, Trial
+
+__all__ = [
+    "Outcome",
+    "attempt",
+    "earliest",
+    "finished",
+    "make_run",
+    "positive",
+    "trial_folder",
+    "trial_seed",
+    "write_error",
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one attempt ended: with metrics, or with a failure."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    failure: Failure | None = None
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """Return the seed of a trial, 0 to 2**32 - 1, which depends on the study's seed and the trial's number only."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def trial_folder(folder: Path | None, number: int) -> Path | None:
+    """Return the folder of a trial inside a run folder."""
+    return None if folder is None else folder / "trials" / str(number)
+
+
+def make_run(trial: Trial, folder: Path | None, seed: int, deadline: float | None) -> Run:
+    """Return the surroundings of a trial; its folder is made, with ``arch.json`` in it."""
+    own = trial_folder(folder, trial.number)
+    if own is not None:
+        own.mkdir(parents=True, exist_ok=True)
+        _write_json(own / "arch.json", trial.arch.to_json())
+    resume = trial.proposal.resume
+    resumed = None if resume is None else trial_folder(folder, resume)
+    return Run(trial.number, trial_seed(seed, trial.number), own, resumed, deadline)
+
+
+def attempt(
+    evaluate: Evaluation, proposal: Proposal, run: Run, passing: tuple[type[BaseException], ...] = ()
+) -> Outcome:
+    """Evaluate once and return how it ended; only exceptions named in ``passing`` are raised."""
+    begin = time.monotonic()
+    try:
+        metrics = evaluate(proposal, run)
+    except passing:
+        raise
+    except BaseException as error:
+        return Outcome({}, time.monotonic() - begin, failure_of(error))
+    seconds = time.monotonic() - begin
+    try:
+        return Outcome(_numbers(metrics), seconds)
+    except Exception as error:  # whatever was returned may do anything when it is looked at
+        return Outcome({}, seconds, Failure(Reason.no_metrics, str(error)[:200]))
+
+
+def finished(trial: Trial, outcome: Outcome, folder: Path | None, at: float | None = None) -> Event:
+    """Return the one event that ends a trial; a failure is written down in the trial's folder as well."""
+    failure = outcome.failure
+    if failure is not None and failure.reason.state == "failed":
+        write_error(trial_folder(folder, trial.number), trial, failure)
+    data = {
+        "state": "complete" if failure is None else failure.reason.state,
+        "metrics": dict(outcome.metrics),
+        "seconds": outcome.seconds,
+        "reason": "" if failure is None else str(failure),
+    }
+    return Event("finished", trial.number, data, time.time() if at is None else at)
+
+
+def write_error(folder: Path | None, trial: Trial, failure: Failure) -> None:
+    """Write ``error.json``; a disk that does not take it does not stop the search."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / "error.json", {"trial": trial.number, "arch": trial.arch.id, **failure.to_json()})
+    except OSError:
+        return
+
+
+def earliest(*times: float | None) -> float | None:
+    """Return the smallest of the times that are given, or None when none is."""
+    return min((time for time in times if time is not None), default=None)
+
+
+def positive(name: str, value: float | None) -> None:
+    """Raise ``UsageError`` unless the value is a number above zero, or None."""
+    if value is not None and not value > 0:
+        raise UsageError(f"The {name!r} of an executor must be above 0. Got {value!r} instead.")
+
+
+def _numbers(metrics: object) -> dict[str, float]:
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"it returned {metrics!r:.80}, not a mapping of names to numbers")
+    if not metrics:
+        raise ValueError("it returned an empty mapping")
+    numbers = {}
+    for name, value in metrics.items():
+        try:
+            numbers[str(name)] = float(value)
+        except Exception:
+            raise ValueError(f"the metric {str(name)!r} is {value!r:.80}, which is not a number") from None
+    return numbers
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,172 @@
+"""Evaluations of every temper, importable by worker processes."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archsmith.run import Run
+from archsmith.trial import Proposal
+
+
+def body(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    """Does what its one decision, ``do``, says."""
+    return _BODIES[str(proposal.arch["do"])](proposal, run)
+
+
+def _surroundings(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    return {
+        "pid": os.getpid(),
+        "seed": run.seed,
+        "remaining": min(run.remaining(), 1e9),
+        "threads": float(os.environ["OMP_NUM_THREADS"]),
+        "cwd": hash(os.getcwd()),
+        "leak": float("LEAK" in os.environ),
+        "initialized": float(os.environ.get("INITIALIZED", "0")),
+    }
+
+
+def _print_much(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    for _ in range(400):
+        print("x" * 999)
+    os.system("echo from below Python")
+    return {"score": 1.0}
+
+
+def _print_little(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    print("a word")
+    print("a warning", file=sys.stderr)
+    os.write(1, b"from below Python\n")
+    return {"score": 1.0}
+
+
+def _leave_child(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    return {"child": subprocess.Popen(["sleep", "1000"]).pid}
+
+
+def _leave_child_and_die(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    assert run.folder is not None
+    if os.fork() == 0:  # a forked child holds every pipe of its parent open
+        os.write(os.open(run.folder / "child", os.O_CREAT | os.O_WRONLY), str(os.getpid()).encode())
+        time.sleep(1000)
+    while not (run.folder / "child").exists() or not (run.folder / "child").read_text():
+        time.sleep(0.01)
+    os._exit(3)
+
+
+def _spoil(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    os.environ["LEAK"] = "1"
+    os.environ["OMP_NUM_THREADS"] = "64"
+    os.chdir("/")
+    return {"score": 1.0}
+
+
+def _hang(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    time.sleep(1000)
+    return {"score": 1.0}
+
+
+def _hang_deaf(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return _hang(proposal, run)
+
+
+def _unwind(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    assert run.folder is not None
+    (run.folder / "begun").touch()
+    try:
+        time.sleep(1000)
+    finally:
+        (run.folder / "unwound").touch()
+    return {"score": 1.0}
+
+
+def _until_deadline(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    time.sleep(max(0.0, run.remaining()))
+    return {"score": 1.0}
+
+
+def _raise(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    raise ValueError("the width is odd")
+
+
+def _nasty(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    class Nasty(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+        def __reduce__(self) -> Any:
+            raise RuntimeError
+
+    raise Nasty
+
+
+def _interrupt(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    raise KeyboardInterrupt
+
+
+def _out_of_memory(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    raise MemoryError
+
+
+def _kill_self(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {"score": 1.0}
+
+
+def _segfault(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    ctypes.string_at(0)
+    return {"score": 1.0}
+
+
+_BODIES: dict[str, Any] = {
+    "score": lambda proposal, run: {"score": float(proposal.arch.get("x", 0)), "loss": float("nan")},
+    "surroundings": _surroundings,
+    "print much": _print_much,
+    "print little": _print_little,
+    "leave a child": _leave_child,
+    "leave a child and die": _leave_child_and_die,
+    "spoil": _spoil,
+    "hang": _hang,
+    "hang deaf": _hang_deaf,
+    "unwind": _unwind,
+    "until deadline": _until_deadline,
+    "raise": _raise,
+    "nasty": _nasty,
+    "interrupt": _interrupt,
+    "out of memory": _out_of_memory,
+    "kill self": _kill_self,
+    "segfault": _segfault,
+    "abort": lambda proposal, run: os.abort(),
+    "exit 0": lambda proposal, run: os._exit(0),
+    "exit 7": lambda proposal, run: os._exit(7),
+    "sys.exit": lambda proposal, run: sys.exit(1),
+    "close every file": lambda proposal, run: os.closerange(3, 200) or {"score": 1.0},
+    "return none": lambda proposal, run: None,
+    "return nothing": lambda proposal, run: {},
+    "return words": lambda proposal, run: {"score": "high"},
+    "return no mapping": lambda proposal, run: 0.5,
+    "resume": lambda proposal, run: {"there": float((Path(run.resume_folder) / "arch.json").exists())},
+}
+
+
+def mark_initialized(threads: int) -> None:
+    os.environ["INITIALIZED"] = str(threads)
+
+
+def fail_to_initialize(threads: int) -> None:
+    raise RuntimeError("no such device")
+
+
+@dataclass
+class DiesOnArrival:
+    """Can be sent, and ends the process that receives it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (9,)
