@@ -1,0 +1,61 @@
+"""Where words go: results to stdout, progress and errors to stderr, colours only where they can be seen."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+import typer
+from rich.console import Console
+
+__all__ = ["SCHEMA_VERSION", "console", "emit", "emit_json", "is_live", "table"]
+
+SCHEMA_VERSION = 1
+
+
+def emit(text: str = "") -> None:
+    """Write one result, as lines of text, to stdout."""
+    typer.echo(_encodable(text.replace("\u00a0", " "), sys.stdout))
+
+
+def emit_json(data: Mapping[str, Any]) -> None:
+    """Write one JSON object to stdout, its ``schema_version`` first; what JSON cannot say becomes null."""
+    whole = {"schema_version": SCHEMA_VERSION, **data}
+    typer.echo(json.dumps(_finite(whole), indent=2, ensure_ascii=False, default=str).encode("utf-8", "replace").decode())
+
+
+def console(no_color: bool = False) -> Console:
+    """Return the console of stderr; NO_COLOR and TERM=dumb are honoured."""
+    return Console(stderr=True, no_color=True if no_color else None, highlight=False, soft_wrap=True)
+
+
+def is_live(stream: TextIO) -> bool:
+    """Return whether a table that redraws itself can be shown on ``stream``."""
+    dumb = os.environ.get("TERM", "") == "dumb" or bool(os.environ.get("CI"))
+    return stream.isatty() and not dumb
+
+
+def table(rows: Sequence[Sequence[str]], indent: int = 2) -> str:
+    """Return rows as aligned columns of plain text, which survive pipes and e-mails; a first row of names is optional."""
+    columns = max((len(row) for row in rows), default=0)
+    widths = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(columns)]
+    lines = ["  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows]
+    return "\n".join(" " * indent + line for line in lines)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {str(k): _finite(v) for k, v in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(v) for v in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """A terminal that cannot write a character gets a question mark instead of a crash."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)

@@ -1,0 +1,64 @@
+"""Finding run folders: by path, by name, or the newest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archsmith.errors import StoreError, nearest
+
+__all__ = ["complete_run", "find_run", "run_folders"]
+
+_MARKS = ("run.toml", "result.json", "events.jsonl")
+
+
+def run_folders(out: Path) -> list[Path]:
+    """Return the run folders directly inside ``out``, the newest last."""
+    if not out.is_dir():
+        return []
+    found = [p for p in out.iterdir() if p.is_dir() and _is_run(p)]
+    return sorted(found, key=lambda p: (_started(p), p.name))
+
+
+def find_run(name: str | None, out: Path) -> Path:
+    """Return the run folder that ``name`` means: a path, the name of a folder in ``out``, its beginning, or the newest.
+
+    Raises ``StoreError`` with the nearest name when there is none.
+    """
+    folders = run_folders(out)
+    if name is None:
+        if not folders:
+            raise StoreError(f"There is no run in {out}. Start one with: archsmith search DATA --budget 90s")
+        return folders[-1]
+    for path in (Path(name), out / name):
+        if path.is_dir():
+            if _is_run(path):
+                return path
+            raise StoreError(f"{path} is a folder, but not of a run: it holds none of {', '.join(_MARKS)}.")
+    if name.startswith("~"):
+        return find_run(str(Path(name).expanduser()), out)
+    begun = [p for p in folders if p.name.startswith(name)]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise StoreError(f"{name!r} is the beginning of several runs: {', '.join(p.name for p in begun)}.")
+    hint = nearest(name, [p.name for p in folders]) if folders else "There are none yet."
+    raise StoreError(f"There is no run {name!r}, neither as a path nor in {out}. {hint}")
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Return the names of runs that begin with what was typed, for shell completion."""
+    return [p.name for p in run_folders(Path("runs")) if p.name.startswith(incomplete)]
+
+
+def _is_run(path: Path) -> bool:
+    return any((path / mark).is_file() for mark in _MARKS)
+
+
+def _started(path: Path) -> float:
+    """When a run began, as well as its files can tell: copying a folder changes its own times, so run.toml comes first."""
+    for mark in _MARKS:
+        try:
+            return (path / mark).stat().st_mtime
+        except OSError:
+            continue
+    return 0.0

@@ -1,0 +1,123 @@
+"""``archsmith search DATA``: from data and limits to a shipped network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from archsmith.cli.lazy import load
+from archsmith.cli.output import emit, emit_json
+from archsmith.cli.progress import showing
+from archsmith.cli.summary import summary
+from archsmith.errors import UsageError
+from archsmith.quantities import parse_bytes, parse_count, parse_duration, parse_latency_ms
+from archsmith.report.record import load_record
+
+__all__ = ["search"]
+
+_LIMITS = "Limits: what breaks one is never returned"
+_HOW = "How to search"
+_OUT = "Output"
+
+
+def search(
+    data: Annotated[
+        str, typer.Argument(help="digits, a folder of images by class, a folder of idx files, .npz, .csv or .parquet.")
+    ],
+    target: Annotated[str | None, typer.Option(help="The column of a table to predict.")] = None,
+    budget: Annotated[
+        str, typer.Option(help="Wall time for everything together: 90s, 30m, 1h30m.", metavar="TIME")
+    ] = "10m",
+    max_latency: Annotated[
+        str | None,
+        typer.Option(help="Time of one sample on this machine: 5ms, 200us.", metavar="TIME", rich_help_panel=_LIMITS),
+    ] = None,
+    max_params: Annotated[
+        str | None, typer.Option(help="Parameters: 500k, 1.5M.", metavar="COUNT", rich_help_panel=_LIMITS)
+    ] = None,
+    max_macs: Annotated[
+        str | None, typer.Option(help="Multiply-adds of one sample: 20M.", metavar="COUNT", rich_help_panel=_LIMITS)
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(help="Activation memory of one sample: 256kB, 2MiB.", metavar="SIZE", rich_help_panel=_LIMITS),
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="What to optimise; repeat it for several: accuracy, latency, params.", metavar="METRIC"),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="A ready-made space (see: archsmith spaces), or your own: mynet.py:space.", rich_help_panel=_HOW
+        ),
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="halving, evolution or random.", rich_help_panel=_HOW)
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="At most so many trials, beside the budget.", rich_help_panel=_HOW)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds everything that is random.", rich_help_panel=_HOW)] = 0,
+    folds: Annotated[
+        int, typer.Option(min=0, help="Cross-validation with so many folds, for small data.", rich_help_panel=_HOW)
+    ] = 0,
+    executor: Annotated[
+        str | None,
+        typer.Option(help="inline: one trial at a time; processes: several side by side.", rich_help_panel=_HOW),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)] = None,
+    out: Annotated[Path, typer.Option(help="Where run folders are made.", rich_help_panel=_OUT)] = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="The run's name; the data's by default.", rich_help_panel=_OUT)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.", rich_help_panel=_OUT)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_OUT)] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.", rich_help_panel=_OUT)] = False,
+) -> None:
+    """Search for a network, train it, compare it, test it once, export and explain it, all within the budget."""
+    limits = _limits(max_latency, max_params, max_macs, max_memory)
+    seconds = parse_duration(budget, "--budget")
+    if folds == 1:
+        raise UsageError("--folds 1 leaves nothing to validate on; give 0 for one split, or 2 and more.")
+    with showing(name or data, quiet, no_color) as listen:
+        result = load("archsmith.pipeline").search(
+            data,
+            budget=seconds,
+            target=target,
+            limits=limits,
+            objectives=tuple(objective or ()),
+            space=space,
+            strategy=strategy,
+            seed=seed,
+            trials=trials,
+            out=str(out),
+            name=name,
+            executor=executor,
+            device=device,
+            folds=folds,
+            progress=listen,
+        )
+    tell(Path(result.folder), as_json)
+
+
+def tell(folder: Path, as_json: bool) -> None:
+    """Write the result of a run to stdout, and where its report is."""
+    record = load_record(folder)
+    if as_json:
+        emit_json({**record.result, "folder": str(folder), "report": str(folder / "report.html")})
+    else:
+        emit(summary(record))
+
+
+def _limits(latency: str | None, params: str | None, macs: str | None, memory: str | None) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if latency is not None:
+        limits["latency_ms"] = parse_latency_ms(latency, "--max-latency")
+    if params is not None:
+        limits["params"] = parse_count(params, "--max-params")
+    if macs is not None:
+        limits["macs"] = parse_count(macs, "--max-macs")
+    if memory is not None:
+        limits["activation_bytes"] = parse_bytes(memory, "--max-memory")
+    return limits
