@@ -1,0 +1,85 @@
+"""Fit the preprocessing modules to the training samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from archsmith.build.preprocess import PixelNormalize, TableNormalize
+from archsmith.task.values import Column
+
+__all__ = ["fit_pixels", "fit_table", "table_features"]
+
+_KNOTS = 33
+
+
+def fit_pixels(x: Tensor) -> PixelNormalize:
+    """Return the module that gives each channel of uint8 images ``[N, C, H, W]`` mean 0 and deviation 1."""
+    means, stds = [], []
+    levels = torch.arange(256, dtype=torch.float64) / 255.0
+    for channel in range(x.shape[1]):
+        counts = torch.zeros(256, dtype=torch.float64)
+        for piece in torch.split(x[:, channel], 8192):
+            counts += torch.bincount(piece.reshape(-1).long(), minlength=256)
+        share = counts / counts.sum()
+        mean = float((share * levels).sum())
+        stds.append(max(float((share * (levels - mean) ** 2).sum()) ** 0.5, 1.0 / 255.0))
+        means.append(mean)
+    return PixelNormalize([round(m, 6) for m in means], [round(s, 6) for s in stds])
+
+
+def table_features(columns: Sequence[Column]) -> tuple[int, tuple[int, ...]]:
+    """Return the number of features ``TableNormalize`` makes of the columns, and the codes of each categorical one."""
+    cardinalities = tuple(len(c.categories) + 1 for c in columns if c.kind == "categorical")
+    numeric = [c for c in columns if c.kind == "numeric"]
+    return len(numeric) + sum(c.missing for c in numeric) + len(cardinalities), cardinalities
+
+
+def fit_table(x: Tensor, columns: Sequence[Column]) -> TableNormalize:
+    """Return the module that scales the numbers of raw rows ``[N, columns]`` by their quantiles."""
+    numeric = [i for i, c in enumerate(columns) if c.kind == "numeric"]
+    means, stds, knots, levels = [], [], [], []
+    for i in numeric:
+        values = x[:, i].double().numpy()
+        values = values[~np.isnan(values)]
+        mean, std = (float(values.mean()), float(values.std())) if len(values) else (0.0, 1.0)
+        means.append(mean)
+        stds.append(std if std > 1e-9 * max(1.0, abs(mean)) else 1.0)
+        k, v = _quantile_map(values)
+        knots.append(k)
+        levels.append(v)
+    return TableNormalize(
+        numeric=numeric,
+        categorical=[i for i, c in enumerate(columns) if c.kind == "categorical"],
+        mean=means,
+        std=stds,
+        cardinalities=list(table_features(columns)[1]),
+        indicators=[i for i in numeric if columns[i].missing],
+        knots=knots,
+        levels=levels,
+    )
+
+
+def _quantile_map(values: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+    """Return knots and levels of a map to nearly normal values with mean 0 and deviation 1; empty for a constant.
+
+    Equal values share the middle of their ranks, so a column that is mostly 0 keeps that 0 apart from the rest.
+    """
+    distinct, counts = np.unique(values.astype(np.float32).astype(np.float64), return_counts=True)
+    if len(distinct) < 2:
+        return [], []
+    rank = (np.cumsum(counts) - counts / 2) / counts.sum()
+    if len(distinct) > _KNOTS:
+        chosen = np.searchsorted(rank, np.linspace(0, 1, _KNOTS)[1:-1])
+        chosen = np.unique(np.concatenate([[0], chosen, [len(distinct) - 1]]))
+        distinct, rank = distinct[chosen], rank[chosen]
+    normal = NormalDist()
+    level = np.array([normal.inv_cdf(min(max(r, 1e-3), 1 - 1e-3)) for r in rank])
+    mapped = np.interp(values, distinct, level)
+    level = (level - mapped.mean()) / max(float(mapped.std()), 1e-6)
+    return [float(d) for d in distinct], [round(float(v), 6) for v in level]
