@@ -1,0 +1,61 @@
+"""The tables of a run: the leaderboard and the front as CSV that no spreadsheet runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+
+from archsmith.report.record import RunRecord, TrialRecord
+from archsmith.report.text import csv_cell
+
+__all__ = ["leaderboard_csv", "pareto_csv", "ranked"]
+
+
+def ranked(record: RunRecord) -> list[TrialRecord]:
+    """Return all trials: measured ones best first, then what breaks a limit, then what has no result."""
+
+    def key(trial: TrialRecord) -> tuple[int, float, float, int]:
+        if trial.measured:
+            return 0, trial.losses[0], 0.0, trial.number
+        if trial.state in ("complete", "cached"):
+            return 1, trial.violation, trial.losses[0] if trial.losses else math.inf, trial.number
+        return 2, 0.0, 0.0, trial.number
+
+    return sorted(record.trials, key=key)
+
+
+def leaderboard_csv(record: RunRecord) -> str:
+    """Return every trial as a line of CSV, best first."""
+    return _csv(record, ranked(record))
+
+
+def pareto_csv(record: RunRecord) -> str:
+    """Return the trials of the front as CSV, best in the main metric first."""
+    return _csv(record, record.front)
+
+
+def _csv(record: RunRecord, trials: Sequence[TrialRecord]) -> str:
+    metrics = list(dict.fromkeys(name for t in record.trials for name in t.metrics))
+    fidelity = list(dict.fromkeys(name for t in record.trials for name in t.fidelity))
+    answers = list(dict.fromkeys(name for t in record.trials for name in t.arch))
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    heads = [
+        "rank",
+        "trial",
+        "state",
+        *metrics,
+        *(f"fidelity.{n}" for n in fidelity),
+        "resumes",
+        "seconds",
+        "violation",
+        "reason",
+    ]
+    writer.writerow([csv_cell(h) for h in [*heads, *(f"arch.{n}" for n in answers)]])
+    for rank, t in enumerate(trials, 1):
+        row = [rank, t.number, t.state, *(t.metrics.get(n) for n in metrics), *(t.fidelity.get(n) for n in fidelity)]
+        row += [t.resume, t.seconds, t.violation, t.reason, *(t.arch.get(n) for n in answers)]
+        writer.writerow([csv_cell(cell) for cell in row])
+    return file.getvalue()
