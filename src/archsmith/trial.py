@@ -22,6 +22,7 @@ __all__ = [
     "apply_event",
     "dominates",
     "front",
+    "known_violation",
     "leaders",
     "maximize",
     "minimize",
@@ -144,6 +145,11 @@ def score(
     return tuple(o.loss(metrics) for o in objectives), excess
 
 
+def known_violation(metrics: Mapping[str, float], limits: Mapping[str, float]) -> float:
+    """Return how far the metrics measured so far break the limits; one not measured yet breaks nothing."""
+    return score(metrics, (), {name: bound for name, bound in limits.items() if name in metrics})[1]
+
+
 def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
     """Return whether losses ``a`` are nowhere worse than ``b`` and somewhere better."""
     return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
@@ -152,7 +158,7 @@ def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
 def front(trials: Sequence[Trial]) -> list[Trial]:
     """Return the usable trials that no other usable trial dominates, in their given order."""
     kept: list[tuple[float, ...]] = []
-    # In lexicographic order a trial can only be dominated by one before it, so one pass over the front so far is enough.
+    # In lexicographic order a trial can only be dominated by one before it, so one pass over the front is enough.
     for losses in sorted({t.losses for t in trials if t.usable}):
         if not any(dominates(better, losses) for better in kept):
             kept.append(losses)
@@ -220,8 +226,8 @@ class Event:
     """One line of a study's log: what happened, to which trial, with which data.
 
     ``kind`` is ``"asked"`` (data: proposal, ask index, source_key, metrics known beforehand), ``"finished"`` (state,
-    metrics, seconds, reason, same_as) or ``"note"`` (anything a person should be able to read later). ``data`` is JSON-ready; ``time`` is seconds since
-    the epoch, for display only: order is the order of the log.
+    metrics, seconds, reason, same_as) or ``"note"`` (anything a person should be able to read later). ``data`` is
+    JSON-ready; ``time`` is seconds since the epoch, for display only: order is the order of the log.
     """
 
     kind: str
@@ -251,9 +257,7 @@ def apply_event(
     state: State = data["state"]
     losses, violation = score(metrics, objectives, limits)
     if state not in ("complete", "cached"):
-        losses = (math.inf,) * len(objectives)
-        # What was not measured cannot have been broken: only a finished training owes every limited metric.
-        violation = score(metrics, (), {k: v for k, v in limits.items() if k in metrics})[1]
+        losses, violation = (math.inf,) * len(objectives), known_violation(metrics, limits)
     trials[event.trial] = replace(
         before,
         state=state,

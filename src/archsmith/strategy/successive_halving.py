@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -117,10 +118,9 @@ class SuccessiveHalving:
 
     def _promotions(self, in_flight: set[int | None]) -> list[Proposal]:
         """Return every promotion that is due, the highest rung first and its best trial first."""
-        levels = list(self._rungs)
         return [
             Evaluate(trial.arch, {**trial.proposal.fidelity, self.fidelity: above}, resume=trial.number)
-            for level, above in reversed(list(zip(levels, levels[1:], strict=False)))
+            for level, above in reversed(list(pairwise(self._rungs)))
             for trial in self._rungs[level].best(self.eta)
             if trial.number not in self._promoted and trial.number not in in_flight
         ]
