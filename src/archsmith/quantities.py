@@ -41,7 +41,7 @@ def parse_count(text: str | float, what: str = "a count") -> int:
 
 
 def parse_bytes(text: str | float, what: str = "a size") -> int:
-    """Return bytes from ``"64MB"`` (powers of 1000), ``"2MiB"`` (of 1024) or a plain number; else raise ``UsageError``."""
+    """Return bytes from ``"64MB"`` (powers of 1000), ``"2MiB"`` (of 1024) or a plain number; raises ``UsageError``."""
     return math.floor(_parse(text, what, {"": 1.0} | _BYTES, "64MB, 512kB or 2MiB"))
 
 

@@ -21,10 +21,19 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def test_the_table_says_phase_time_trials_and_best(screen: io.StringIO) -> None:
     with progress.showing("digits") as listen:
         listen({"type": "phase", "name": "search", "share_s": 30, "elapsed": 10, "budget": 90})
-        listen({"type": "trial", "number": 3, "state": "complete", "metrics": {}, "best": {"accuracy": 0.5, "params": 7}})
+        listen(
+            {"type": "trial", "number": 3, "state": "complete", "metrics": {}, "best": {"accuracy": 0.5, "params": 7}}
+        )
         listen({"type": "note", "text": "a note that stays"})
     shown = screen.getvalue().replace("\u00a0", " ")
-    for piece in ("search", "planned 30 s", "10 s of 90 s", "1 done, 0 running", "accuracy 50.00 %", "a note that stays"):
+    for piece in (
+        "search",
+        "planned 30 s",
+        "10 s of 90 s",
+        "1 done, 0 running",
+        "accuracy 50.00 %",
+        "a note that stays",
+    ):
         assert piece in shown, piece
 
 

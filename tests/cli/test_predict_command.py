@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-ROWS = [{"file": "a.png", "label": "cat", "probability": 0.93456}, {"file": "b,c.png", "label": "dog", "probability": 0.5}]
+ROWS = [
+    {"file": "a.png", "label": "cat", "probability": 0.93456},
+    {"file": "b,c.png", "label": "dog", "probability": 0.5},
+]
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,9 @@ def test_sizes(text: str, size: int) -> None:
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "fast", "-5s", "0s", "5 parsecs", "1h30", "30m1h", "1,5h", "1.2.3s", "nan", "inf", "9e999s"])
+@pytest.mark.parametrize(
+    "text", ["", "fast", "-5s", "0s", "5 parsecs", "1h30", "30m1h", "1,5h", "1.2.3s", "nan", "inf", "9e999s"]
+)
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match=r"--budget.*(1h30m|90s)"):
         parse_duration(text, "--budget")

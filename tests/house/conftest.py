@@ -22,7 +22,7 @@ class Module:
     @property
     def room(self) -> str:
         """First name below the package: ``space`` of ``archsmith.space.walk``; empty for the package itself."""
-        return (self.name.split(".") + [""])[1]
+        return [*self.name.split("."), ""][1]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import archsmith
 
 def declared(tree: ast.Module) -> list[str] | None:
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
         if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
             assert isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
             return list(ast.literal_eval(node.value))
@@ -74,7 +74,9 @@ def test_every_public_thing_begins_with_a_sentence(modules: list[Any]) -> None:
     for module in modules:
         names = set(declared(module.tree) or ())
         things = [("module", module.tree)]
-        things += [(n.name, n) for n in module.tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name in names]
+        things += [
+            (n.name, n) for n in module.tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name in names
+        ]
         for label, node in things:
             first = (ast.get_docstring(node) or "").split("\n\n")[0].strip()
             if not first or not (first[0].isupper() or first[0] in "`'\"0123456789(") or first[-1] not in ".:;!?":

@@ -24,9 +24,8 @@ def wrong_calls(module: Any) -> list[str]:
         if isinstance(node, ast.ImportFrom) and node.module in ("random", "numpy.random"):
             wrong += [f"{where} imports {a.name}" for a in node.names if a.name not in NUMPY]
         if isinstance(node, ast.Attribute):
-            full = ast.unparse(node)
-            if full.startswith(("np.random.", "numpy.random.")) and full.split(".")[2] not in NUMPY:
-                wrong.append(f"{where} {full}")
+            if ast.unparse(node.value) in ("np.random", "numpy.random") and node.attr not in NUMPY:
+                wrong.append(f"{where} {ast.unparse(node)}")
         if isinstance(node, ast.Call):
             full = ast.unparse(node.func)
             last, keywords = full.split(".")[-1], {k.arg for k in node.keywords}

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-CHECK = "\nimport sys; heavy = {'torch', 'sklearn', 'pandas', 'onnxruntime'} & set(sys.modules); sys.exit(', '.join(sorted(heavy)))"
+CHECK = """
+import sys
+sys.exit(', '.join(sorted({'torch', 'sklearn', 'pandas', 'onnxruntime'} & set(sys.modules))))
+"""
 
 
 def loaded(code: str) -> str:

@@ -32,7 +32,13 @@ def test_nothing_is_pickled_and_nothing_pickled_is_read(modules: list[Any]) -> N
     for module in modules:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Import):
-                banned = {a.name.split(".")[0] for a in node.names} & {"pickle", "dill", "cloudpickle", "joblib", "shelve"}
+                banned = {a.name.split(".")[0] for a in node.names} & {
+                    "pickle",
+                    "dill",
+                    "cloudpickle",
+                    "joblib",
+                    "shelve",
+                }
                 wrong += [f"{module.path}:{node.lineno} {b}" for b in banned]
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)

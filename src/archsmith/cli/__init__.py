@@ -1,4 +1,4 @@
-"""The commands: ``archsmith search``, ``show``, ``ls``, ``predict``, ``export``, ``compare``, ``doctor``, ``spaces``."""
+"""The command line: ``search``, ``predict``, ``show``, ``ls``, ``export``, ``compare``, ``doctor``, ``spaces``."""
 
 from archsmith.cli.app import main
 

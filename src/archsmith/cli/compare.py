@@ -9,8 +9,8 @@ import typer
 
 from archsmith.cli.lazy import load
 from archsmith.cli.progress import showing
+from archsmith.cli.read import tell
 from archsmith.cli.runs import complete_run, find_run
-from archsmith.cli.search import tell
 from archsmith.quantities import parse_duration
 
 __all__ = ["compare"]

@@ -38,7 +38,16 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
     if as_json:
         emit_json({**facts, "warnings": warnings})
     else:
-        emit(table([(name.replace("_", " "), _words(name, value)) for name, value in facts.items() if name != "torch_error"], indent=0))
+        emit(
+            table(
+                [
+                    (name.replace("_", " "), _words(name, value))
+                    for name, value in facts.items()
+                    if name != "torch_error"
+                ],
+                indent=0,
+            )
+        )
         emit("\n".join(["", *(f"warning: {w}" for w in warnings)]) if warnings else "\nNothing is wrong.")
     missing = [name for name, found in facts["packages"].items() if found is None]
     if missing or facts["torch"] is None:
@@ -64,7 +73,7 @@ def findings() -> dict[str, Any]:
 
 
 def _torch() -> dict[str, Any]:
-    nothing = {"torch": None, "threads": None, "devices": [], "torch_error": None}
+    nothing: dict[str, Any] = {"torch": None, "threads": None, "devices": [], "torch_error": None}
     try:
         torch = load("torch")
     except (ImportError, OSError, RuntimeError) as error:  # a build that does not fit fails in any of these ways
@@ -83,16 +92,16 @@ def _warnings(facts: dict[str, Any]) -> Iterator[str]:
     if tuple(int(p) for p in facts["sqlite"].split(".")) < _SQLITE_MENDED:
         mended = ".".join(map(str, _SQLITE_MENDED))
         yield (
-            f"SQLite {facts['sqlite']} has a fault in its write-ahead log, mended in {mended}: a log can be damaged when "
-            "several processes write to it at once. A study is written by one process, so a search is safe; do not "
-            "open its store.sqlite for writing with other tools meanwhile."
+            f"SQLite {facts['sqlite']} has a fault in its write-ahead log, mended in {mended}: a log can be damaged "
+            "when several processes write to it at once. A study is written by one process, so a search is safe; do "
+            "not open its store.sqlite for writing with other tools meanwhile."
         )
     for extra, found in facts["extras"].items():
         lacking = [name for name, present in found.items() if present is None]
         if lacking:
             yield f"extra {extra}: {', '.join(lacking)} missing. Install it with: pip install 'archsmith[{extra}]'"
     if facts["disk_free_bytes"] < _LITTLE_DISK:
-        yield f"only {size(facts['disk_free_bytes'])} of disk are free here; checkpoints of a long search may need more."
+        yield f"only {size(facts['disk_free_bytes'])} of disk are free here; a long search may need more."
     if facts["memory_bytes"]["available"] < _LITTLE_MEMORY:
         yield f"only {size(facts['memory_bytes']['available'])} of memory are available; search with --executor inline."
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from archsmith.cli.lazy import load
-from archsmith.cli.output import emit, emit_json, table
+from archsmith.cli.output import emit, emit_json
 from archsmith.cli.runs import complete_run, find_run
-from archsmith.report.text import metric, number, size
 
 __all__ = ["Format", "export"]
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """The kinds of file a network can be written as."""
 
     onnx = "onnx"

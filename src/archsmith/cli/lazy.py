@@ -1,7 +1,7 @@
 """The command line's one loader of what is heavy.
 
-``archsmith --help``, ``ls`` and ``show`` must answer at once, and torch alone takes more than a second to import. So the
-rooms that import it are loaded here, by name, when a command that needs them runs.
+``archsmith --help``, ``ls`` and ``show`` must answer at once, and torch alone takes more than a second to import. So
+the rooms that import it are loaded here, by name, when a command that needs them runs.
 """
 
 from __future__ import annotations

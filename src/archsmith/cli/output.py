@@ -12,9 +12,9 @@ from typing import Any, TextIO
 import typer
 from rich.console import Console
 
-__all__ = ["SCHEMA_VERSION", "console", "emit", "emit_json", "is_live", "table"]
+from archsmith.report.show import SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
+__all__ = ["console", "emit", "emit_json", "is_live", "table"]
 
 
 def emit(text: str = "") -> None:
@@ -25,7 +25,9 @@ def emit(text: str = "") -> None:
 def emit_json(data: Mapping[str, Any]) -> None:
     """Write one JSON object to stdout, its ``schema_version`` first; what JSON cannot say becomes null."""
     whole = {"schema_version": SCHEMA_VERSION, **data}
-    typer.echo(json.dumps(_finite(whole), indent=2, ensure_ascii=False, default=str).encode("utf-8", "replace").decode())
+    typer.echo(
+        json.dumps(_finite(whole), indent=2, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
+    )
 
 
 def console(no_color: bool = False) -> Console:
@@ -40,7 +42,7 @@ def is_live(stream: TextIO) -> bool:
 
 
 def table(rows: Sequence[Sequence[str]], indent: int = 2) -> str:
-    """Return rows as aligned columns of plain text, which survive pipes and e-mails; a first row of names is optional."""
+    """Return rows as aligned columns of plain text, which survive pipes and e-mails."""
     columns = max((len(row) for row in rows), default=0)
     widths = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(columns)]
     lines = ["  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows]

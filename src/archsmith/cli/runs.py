@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from archsmith.errors import StoreError, nearest
+from archsmith.report import list_runs
 
 __all__ = ["complete_run", "find_run", "run_folders"]
 
-_MARKS = ("run.toml", "result.json", "events.jsonl")
+_MARKS = ("run.toml", "result.json", "store.sqlite")
 
 
 def run_folders(out: Path) -> list[Path]:
-    """Return the run folders directly inside ``out``, the newest last."""
-    if not out.is_dir():
-        return []
-    found = [p for p in out.iterdir() if p.is_dir() and _is_run(p)]
-    return sorted(found, key=lambda p: (_started(p), p.name))
+    """Return the run folders directly inside ``out``, the newest first."""
+    return [Path(entry["folder"]) for entry in list_runs(out)]
 
 
 def find_run(name: str | None, out: Path) -> Path:
@@ -28,7 +26,7 @@ def find_run(name: str | None, out: Path) -> Path:
     if name is None:
         if not folders:
             raise StoreError(f"There is no run in {out}. Start one with: archsmith search DATA --budget 90s")
-        return folders[-1]
+        return folders[0]
     for path in (Path(name), out / name):
         if path.is_dir():
             if _is_run(path):
@@ -52,13 +50,3 @@ def complete_run(incomplete: str) -> list[str]:
 
 def _is_run(path: Path) -> bool:
     return any((path / mark).is_file() for mark in _MARKS)
-
-
-def _started(path: Path) -> float:
-    """When a run began, as well as its files can tell: copying a folder changes its own times, so run.toml comes first."""
-    for mark in _MARKS:
-        try:
-            return (path / mark).stat().st_mtime
-        except OSError:
-            continue
-    return 0.0

@@ -8,12 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from archsmith.cli.lazy import load
-from archsmith.cli.output import emit, emit_json
 from archsmith.cli.progress import showing
-from archsmith.cli.summary import summary
+from archsmith.cli.read import tell
 from archsmith.errors import UsageError
 from archsmith.quantities import parse_bytes, parse_count, parse_duration, parse_latency_ms
-from archsmith.report.record import load_record
 
 __all__ = ["search"]
 
@@ -54,9 +52,7 @@ def search(
             help="A ready-made space (see: archsmith spaces), or your own: mynet.py:space.", rich_help_panel=_HOW
         ),
     ] = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="halving, evolution or random.", rich_help_panel=_HOW)
-    ] = None,
+    strategy: Annotated[str | None, typer.Option(help="halving, evolution or random.", rich_help_panel=_HOW)] = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="At most so many trials, beside the budget.", rich_help_panel=_HOW)
     ] = None,
@@ -70,8 +66,12 @@ def search(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)] = None,
     out: Annotated[Path, typer.Option(help="Where run folders are made.", rich_help_panel=_OUT)] = Path("runs"),
-    name: Annotated[str | None, typer.Option(help="The run's name; the data's by default.", rich_help_panel=_OUT)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.", rich_help_panel=_OUT)] = False,
+    name: Annotated[
+        str | None, typer.Option(help="The run's name; the data's by default.", rich_help_panel=_OUT)
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The result as one JSON object.", rich_help_panel=_OUT)
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_OUT)] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.", rich_help_panel=_OUT)] = False,
 ) -> None:
@@ -99,15 +99,6 @@ def search(
             progress=listen,
         )
     tell(Path(result.folder), as_json)
-
-
-def tell(folder: Path, as_json: bool) -> None:
-    """Write the result of a run to stdout, and where its report is."""
-    record = load_record(folder)
-    if as_json:
-        emit_json({**record.result, "folder": str(folder), "report": str(folder / "report.html")})
-    else:
-        emit(summary(record))
 
 
 def _limits(latency: str | None, params: str | None, macs: str | None, memory: str | None) -> dict[str, Any]:

@@ -18,7 +18,10 @@ _ENDED = ("complete", "cached", "infeasible", "failed", "stopped")
 
 @dataclass
 class Tally:
-    """Counts what happened. Events of a kind or shape it does not know are passed over: progress never stops a search."""
+    """Counts what happened.
+
+    Events of a kind or shape it does not know are passed over: progress never stops a search.
+    """
 
     title: str
     started: float = field(default_factory=time.monotonic)
