@@ -1,0 +1,81 @@
+"""The wall: one clock for everything together, and each phase's share of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from archsmith.errors import BudgetError
+
+__all__ = ["Clock", "Shares", "plan"]
+
+SMALLEST_S = 20.0
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How many seconds each phase may take, in the order in which they run."""
+
+    check: float
+    measure: float
+    search: float
+    final: float
+    compare: float
+    ship: float
+
+    def items(self) -> Mapping[str, float]:
+        """Return the shares by the phase's name."""
+        return {
+            "check the data": self.check,
+            "measure the machine": self.measure,
+            "search": self.search,
+            "train the finalists": self.final,
+            "train the comparisons": self.compare,
+            "test, export and report": self.ship,
+        }
+
+
+def plan(budget: float, exports: int = 3) -> Shares:
+    """Return how a budget in seconds is shared out.
+
+    Checking, measuring and shipping cost about the same whatever the budget, so they are taken off first; of the rest
+    the final training gets the largest part, because a good training is worth more accuracy than a longer search
+    (Yang et al., 2020), and comparisons at most a fifth of the whole. Raises ``BudgetError`` when nothing would be
+    left to train with.
+    """
+    if budget < SMALLEST_S:
+        raise BudgetError(
+            f"A budget of {budget:g} s is too small: checking, measuring, exporting and reporting alone take most of "
+            f"{SMALLEST_S:g} s. Give --budget {SMALLEST_S:g}s or more."
+        )
+    check = min(0.03 * budget, 10.0)
+    measure = min(max(0.04 * budget, 3.0), 20.0)
+    ship = min((6.0 + 6.0 * exports) if budget >= 60 else 0.35 * budget, 60.0)
+    left = budget - check - measure - ship
+    return Shares(check, measure, 0.36 * left, 0.5 * left, 0.14 * left, ship)
+
+
+@dataclass
+class Clock:
+    """Monotonic time against the budget, and what each phase took.
+
+    ``started`` is a time of ``time.monotonic``: the command line passes the moment it was called, so that importing
+    libraries counts as well.
+    """
+
+    budget: float
+    started: float = field(default_factory=time.monotonic)
+    spent: dict[str, float] = field(default_factory=dict)
+
+    def elapsed(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self.started
+
+    def left(self, reserve: float = 0.0) -> float:
+        """Return the seconds that are left when ``reserve`` is kept back; never negative."""
+        return max(0.0, self.budget - reserve - self.elapsed())
+
+    def deadline(self, reserve: float = 0.0) -> float:
+        """Return the time of ``time.monotonic`` at which only ``reserve`` seconds are left."""
+        return self.started + self.budget - reserve

@@ -1,0 +1,148 @@
+"""What the winner is held against, at equal cost: human designs, random architectures, and boosting for tables."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from torch import Tensor, nn
+
+from archsmith.build.module import build
+from archsmith.estimate import Machine, Settings, train
+from archsmith.pipeline.clock import Clock
+from archsmith.space import Arch, Space, sample
+from archsmith.spaces import designs
+from archsmith.task import Split, Task, metrics
+
+__all__ = ["BOOSTING", "WINNER", "Comparison", "Contender", "boosting", "contenders", "measure", "train_contenders"]
+
+BOOSTING = "gradient boosting (scikit-learn)"
+WINNER = "the winner, trained equally long"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to train beside the winner: a name, what kind it is, and how to make its network."""
+
+    name: str
+    kind: str
+    make: Callable[[int], nn.Module]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of a contender: metrics on the validation split, and how it predicts raw inputs."""
+
+    name: str
+    kind: str
+    metrics: Mapping[str, float]
+    seconds: float
+    predict: Callable[[Tensor], Tensor] | None = None
+    network: nn.Module | None = None
+    note: str = ""
+    test: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the report says of it."""
+        return {
+            "name": self.name, "kind": self.kind, "metrics": dict(self.metrics), "test": dict(self.test),
+            "seconds": self.seconds, "note": self.note,
+        }  # fmt: skip
+
+
+def contenders(space: Space, task: Task, winner: Arch, fits: Callable[[Arch], bool], seed: int) -> list[Contender]:
+    """Return the winner itself, then what it is compared with, the most telling first.
+
+    Random architectures come from the same space and satisfy the same limits; a search that does not beat them was
+    not needed (Li and Talwalkar, 2019).
+    """
+    rng = np.random.default_rng([seed, 77])
+    found = [Contender(WINNER, "winner", lambda s: build(space, winner, seed=s))]
+    drawn = next((a for a in (sample(space, rng) for _ in range(200)) if fits(a) and a != winner), None)
+    human = [
+        Contender(name, "human", lambda s, design=design: build(design, Arch({}), seed=s))  # type: ignore[misc]
+        for name, design in designs(task.spec).items()
+    ]
+    if drawn is not None:
+        human.insert(1, Contender("random architecture", "random", lambda s: build(space, drawn, seed=s)))
+    return [*found, *human]
+
+
+def train_contenders(
+    waiting: Sequence[Contender],
+    task: Task,
+    recipe: Settings,
+    machine: Machine,
+    *,
+    clock: Clock,
+    share: float,
+    reserve: float,
+    least: float,
+    longest: float,
+    seed: int,
+    say: Callable[[str], None],
+) -> tuple[list[Comparison], list[str]]:
+    """Train contenders for the same time each with the winner's recipe; return them, and the names that did not fit.
+
+    Each gets an equal part of ``share`` seconds but no more than ``longest``; as many take part as get ``least``
+    seconds or more. The winner counts among them, so that the comparison is at equal cost.
+    """
+    share = min(share, clock.left(reserve))
+    fitting = min(len(waiting), int(share / max(least, 0.5)))
+    if fitting < 2:
+        return [], [c.name for c in waiting if c.kind != "winner"]
+    each = min(share / fitting, longest)
+    done: list[Comparison] = []
+    for contender in waiting[:fitting]:
+        seconds = min(each, clock.left(reserve))
+        if seconds < 0.5 * each:
+            break
+        say(f"{contender.name}: {seconds:.0f} s")
+        trained = train(contender.make(seed), task, recipe, machine=machine, seed=seed, seconds=seconds)
+        note = f"diverged: {trained.diverged}" if trained.diverged else ""
+        done.append(
+            Comparison(contender.name, contender.kind, trained.metrics, trained.seconds, None, trained.network, note)
+        )
+    names = {c.name for c in done}
+    return done, [c.name for c in waiting if c.name not in names and c.kind != "winner"]
+
+
+def boosting(task: Task, seed: int) -> Comparison:
+    """Fit scikit-learn's histogram gradient boosting, with its defaults, to the raw columns of a table."""
+    began = time.monotonic()
+    # scikit-learn takes at most 255 codes a column; a column with more is treated as a number.
+    codes = [i for i, c in enumerate(task.columns) if 0 < len(c.categories) < 255]
+    options = {"categorical_features": codes or None, "random_state": seed, "early_stopping": True}
+    x, y = task.train.x.numpy().astype(np.float64), task.train.y.numpy()
+    if task.spec.goal == "regression":
+        model: Any = HistGradientBoostingRegressor(**options).fit(x, y)
+
+        def predict(rows: Tensor) -> Tensor:
+            return torch.from_numpy(model.predict(rows.numpy().astype(np.float64))).float()[:, None]
+    else:
+        model = HistGradientBoostingClassifier(**options).fit(x, y)
+        places = [int(c) for c in model.classes_]
+
+        def predict(rows: Tensor) -> Tensor:
+            outputs = torch.full((len(rows), task.spec.outputs), math.log(1e-12))
+            chances = model.predict_proba(rows.numpy().astype(np.float64))
+            outputs[:, places] = torch.from_numpy(np.log(np.maximum(chances, 1e-12))).float()
+            return outputs
+
+    seconds = time.monotonic() - began
+    return Comparison(BOOSTING, "boosting", measure(task, predict, task.valid), seconds, predict)
+
+
+def measure(task: Task, predict: Callable[[Tensor], Tensor], split: Split) -> dict[str, float]:
+    """Return the metrics of a function from raw inputs to outputs in the person's units, in batches."""
+    with torch.no_grad():
+        outputs = torch.cat([predict(x) for x in split.x.split(1024)])
+    if task.spec.goal == "regression":
+        outputs = (outputs - task.center) / task.scale  # the metrics are defined on what a network puts out
+    return metrics(task, outputs, split.y)

@@ -1,0 +1,104 @@
+"""What was asked for, resolved and checked before anything is read or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from archsmith.errors import UsageError, nearest
+from archsmith.quantities import parse_bytes, parse_count, parse_latency_ms
+from archsmith.trial import Objective, maximize, minimize
+
+__all__ = [
+    "FORMATS",
+    "LIMITS",
+    "METRICS",
+    "STRATEGIES",
+    "Request",
+    "resolve_budget",
+    "resolve_limits",
+    "resolve_objectives",
+]
+
+FORMATS = ("pt2", "onnx")
+STRATEGIES = ("halving", "evolution", "random")
+LIMITS = ("latency_ms", "params", "macs", "activation_bytes")
+_ALIASES = {"latency": "latency_ms", "memory": "activation_bytes"}
+METRICS: Mapping[str, Objective] = {
+    o.metric: o
+    for o in (
+        *(maximize(m) for m in ("accuracy", "balanced_accuracy", "f1", "r2")),
+        *(minimize(m) for m in ("log_loss", "rmse", "mae", *LIMITS)),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A search as it was asked for, with every default filled in; what ``run.toml`` holds.
+
+    ``budget`` is in seconds. ``trials`` bounds the number of proposals beside the time. ``limits`` are upper bounds
+    by metric, latency in milliseconds, memory in bytes. ``executor`` is ``"auto"``, ``"inline"`` or ``"processes"``.
+    """
+
+    source: str
+    budget: float
+    target: str | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    objectives: tuple[Objective, ...] = ()
+    space: str = ""
+    strategy: str = "halving"
+    seed: int = 0
+    trials: int | None = None
+    device: str = "auto"
+    executor: str = "auto"
+    folds: int = 0
+    formats: tuple[str, ...] = FORMATS
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for what, value, allowed in (
+            ("strategy", self.strategy, STRATEGIES),
+            ("executor", self.executor, ("auto", "inline", "processes")),
+            *(("format", f, FORMATS) for f in self.formats),
+        ):
+            if value not in allowed:
+                raise UsageError(f"There is no {what} called {value!r}. {nearest(value, allowed)}")
+        if self.trials is not None and self.trials < 1:
+            raise UsageError(f"trials is {self.trials}; at least 1 is needed.")
+
+    def to_toml(self) -> dict[str, Any]:
+        """Return the request as data a TOML file can hold: unset values are left out."""
+        values = {k: v for k, v in self.__dict__.items() if v is not None and k not in ("objectives", "formats")}
+        objectives = [{"metric": o.metric, "direction": o.direction} for o in self.objectives]
+        return {**values, "limits": dict(self.limits), "objectives": objectives, "formats": list(self.formats)}
+
+
+def resolve_limits(limits: Mapping[str, str | float]) -> dict[str, float]:
+    """Return limits as numbers by metric: latency in ms, counts plain. Raises ``UsageError`` with the nearest name."""
+    found: dict[str, float] = {}
+    for given, value in limits.items():
+        name = _ALIASES.get(given, given)
+        if name not in LIMITS:
+            raise UsageError(f"There is no limit called {given!r}. {nearest(given, (*LIMITS, *_ALIASES))}")
+        parse = {"latency_ms": parse_latency_ms, "activation_bytes": parse_bytes}.get(name, parse_count)
+        found[name] = float(parse(value, given))
+    return found
+
+
+def resolve_objectives(objectives: Sequence[str | Objective], main: Objective) -> tuple[Objective, ...]:
+    """Return objectives from their metrics' names; the task's main one alone when none is given.
+
+    A cost alone cannot be the goal (the smallest network would win), so the main one is put first where it lacks.
+    Raises ``UsageError`` with the nearest name.
+    """
+    found: list[Objective] = []
+    for given in objectives:
+        name = _ALIASES.get(given, given) if isinstance(given, str) else given.metric
+        if isinstance(given, str) and name not in METRICS:
+            raise UsageError(f"There is no objective called {given!r}. {nearest(given, (*METRICS, *_ALIASES))}")
+        found.append(METRICS[name] if isinstance(given, str) else given)
+    quality = [o for o in found if o.metric not in LIMITS]
+    return tuple(found) if quality else (main, *found)
+

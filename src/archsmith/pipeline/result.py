@@ -1,0 +1,110 @@
+"""What a search hands back, and the way from a run folder to a network that predicts."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from archsmith.errors import StoreError
+from archsmith.task import Reader, prepare
+from archsmith.trial import Trial
+
+__all__ = ["Best", "Result", "load_network", "load_result", "predict"]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The network that is shipped.
+
+    ``model`` takes raw inputs, as the person has them, and is a plain ``nn.Module``. ``metrics`` are on the validation
+    split with the costs beside them, ``test`` on the test split. ``source`` is the network's Python source.
+    """
+
+    model: nn.Module
+    metrics: Mapping[str, float]
+    test: Mapping[str, float]
+    arch: Mapping[str, Any]
+    source: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a search: the best network, the front of the trials, and where the report is.
+
+    ``data`` is what ``result.json`` holds.
+    """
+
+    best: Best
+    front: tuple[Trial, ...]
+    report: Path
+    folder: Path
+    data: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in plain words."""
+        return str(self.data["verdict"])
+
+    def _repr_html_(self) -> str:
+        return f'<p><b>archsmith</b>: {_escape(self.verdict)}</p><p><a href="{_escape(str(self.report))}">report</a></p>'
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+
+
+def load_result(folder: str | Path) -> dict[str, Any]:
+    """Return what ``result.json`` of a run folder holds; raises ``StoreError`` when there is none or it is damaged."""
+    path = Path(folder) / "result.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{folder} has no result.json: it is no run, or its search has not come to an end.") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}. The trials themselves are in store.sqlite.") from error
+    if not isinstance(data, dict):
+        raise StoreError(f"{path} is not a result.")
+    return data
+
+
+def predict(folder: str | Path, source: Any) -> list[dict[str, Any]]:
+    """Return one row per photo or table row: the label with its probability, or the predicted number.
+
+    Uses only what the run folder holds: the network's files and the facts of the task. Raises
+    ``DataError`` for inputs that are not of the task's kind.
+    """
+    root = Path(folder)
+    task = load_result(root)["task"]
+    reader = Reader.from_json(task)
+    rows = prepare(reader, source)
+    model = load_network(root)
+    with torch.no_grad():
+        outputs = torch.cat([model(x) for x in rows.split(256)])
+    if reader.goal == "regression":
+        return [{reader.target or "prediction": float(v)} for v in outputs.reshape(-1)]
+    chances = outputs.softmax(dim=1)
+    best = chances.max(dim=1)
+    return [
+        {"label": reader.labels[int(i)], "probability": float(p)} for i, p in zip(best.indices, best.values, strict=True)
+    ]
+
+
+def load_network(folder: Path) -> nn.Module:
+    """Return the shipped network of a run folder, from ``best/model.py`` and its weights, in evaluation mode.
+
+    The file is the run's own and holds nothing of this project; it is run, so open only folders you trust. Raises
+    ``StoreError`` when it is missing.
+    """
+    path = folder / "best" / "model.py"
+    if not path.is_file():
+        raise StoreError(f"{path} is missing, so this run has no network to predict with. Search again.")
+    module = runpy.run_path(str(path))
+    network: nn.Module = module["load"]()
+    return network.eval()

@@ -1,0 +1,154 @@
+"""What is known of a candidate before it is trained: its costs, and whether it can be trained in the time there is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import nnls
+from torch import nn
+
+from archsmith.build.cost import Cost, meta_cost
+from archsmith.build.latency import latency
+from archsmith.build.module import build
+from archsmith.errors import LimitError
+from archsmith.estimate import Machine, Settings, step_seconds
+from archsmith.space import Arch, Space, mutate, sample, settings
+from archsmith.task import Task
+from archsmith.trial import score
+
+__all__ = ["Probe", "Screen", "Tempo", "measure_tempo", "probe", "shipped"]
+
+PROBE_SECONDS = 6.0
+
+
+def shipped(task: Task, network: nn.Module) -> nn.Module:
+    """Return the network as it is shipped: from raw inputs to outputs, in evaluation mode."""
+    parts = [task.preprocess, network]
+    if not isinstance(task.postprocess, nn.Identity):
+        parts.append(task.postprocess)
+    return nn.Sequential(*parts).cpu().float().eval()
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """How long a training step takes on this machine, from a network's costs: non-negative least squares.
+
+    ``coefficients`` belong to (1, multiply-adds, activation bytes) of one sample; ``steps`` is the number of steps in
+    an epoch. Activation memory is a term of its own because depthwise convolutions do little arithmetic slowly.
+    """
+
+    coefficients: tuple[float, float, float]
+    steps: int
+
+    def epoch_seconds(self, cost: Cost) -> float:
+        """Return the predicted seconds of one epoch."""
+        constant, macs, memory = self.coefficients
+        return self.steps * (constant + macs * cost.macs + memory * cost.activation_bytes)
+
+
+def measure_tempo(
+    space: Space, task: Task, machine: Machine, rng: np.random.Generator, seconds: float, most: int = 6
+) -> Tempo:
+    """Time the training steps of a few random architectures and fit ``Tempo``; takes about ``seconds``."""
+    until = time.monotonic() + seconds
+    rows, times, batch = [], [], 1
+    for _ in range(most):
+        arch = sample(space, rng)
+        recipe = Settings.from_values(settings(space, arch))
+        cost = meta_cost(space, arch, task.spec.input_shape)
+        rows.append((1.0, cost.macs, cost.activation_bytes))
+        times.append(step_seconds(build(space, arch, seed=0), task, recipe, machine))
+        batch = recipe.batch_size
+        if time.monotonic() > until:
+            break
+    matrix = np.array(rows)
+    scale = matrix.max(axis=0)
+    weights, _ = nnls(matrix / scale, np.array(times))
+    constant, macs, memory = (float(v) for v in weights / scale)
+    return Tempo((constant, macs, memory), max(1, task.spec.samples // batch))
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The metrics of a candidate that cost no training, by architecture; what the study asks before it submits.
+
+    Costs come from the meta device. ``latency_ms`` is measured only where ``timed``, because it takes a fifth of a
+    second, and only for what breaks no limit yet. ``epoch_seconds`` is ``Tempo``'s prediction.
+    """
+
+    space: Space
+    task: Task
+    limits: Mapping[str, float]
+    tempo: Tempo | None = None
+    timed: bool = False
+    _latencies: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __call__(self, arch: Arch) -> dict[str, float]:
+        """Return the metrics; raises ``SpaceError`` where the network cannot even be made."""
+        cost = meta_cost(self.space, arch, self.task.spec.input_shape)
+        metrics = cost.as_metrics()
+        if self.tempo is not None:
+            metrics["epoch_seconds"] = self.tempo.epoch_seconds(cost)
+        if self.timed and score(metrics, (), {k: v for k, v in self.limits.items() if k in metrics})[1] == 0:
+            metrics["latency_ms"] = self._latency(arch)
+        return metrics
+
+    def _latency(self, arch: Arch) -> float:
+        if arch.id not in self._latencies:
+            network = shipped(self.task, build(self.space, arch, seed=0))
+            self._latencies[arch.id] = latency(network, tuple(self.task.train.x.shape[1:])).median_ms
+        return self._latencies[arch.id]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How much of a space satisfies the limits: ``accepted`` of ``drawn`` random architectures.
+
+    ``starts`` holds a few that do, to begin the search with where they are rare.
+    """
+
+    drawn: int
+    accepted: int
+    starts: tuple[Arch, ...] = ()
+
+
+def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.random.Generator) -> Probe:
+    """Look for architectures that satisfy the limits, before anything is trained.
+
+    Random ones first; where none does, the least broken one is improved by mutation, for some seconds. Raises
+    ``LimitError`` with the closest the space can get when nothing is found.
+    """
+    until = time.monotonic() + PROBE_SECONDS / 2
+    seen: list[tuple[float, Arch, dict[str, float]]] = []
+    while len(seen) < 64 and (time.monotonic() < until or len(seen) < 4):
+        arch = sample(space, rng)
+        seen.append(_judge(arch, screen, limits))
+    accepted = [arch for excess, arch, _ in seen if excess == 0]
+    if accepted:
+        return Probe(len(seen), len(accepted), tuple(accepted[:4]) if len(accepted) * 4 < len(seen) else ())
+    best = min(seen, key=lambda row: row[0])
+    until = time.monotonic() + PROBE_SECONDS
+    while best[0] > 0 and time.monotonic() < until:
+        candidate = _judge(mutate(space, best[1], rng, changes=int(rng.integers(1, 4))), screen, limits)
+        best = min(best, candidate, key=lambda row: row[0])
+    if best[0] > 0:
+        raise LimitError(_nothing_fits(best[2], limits))
+    return Probe(len(seen), 0, (best[1],))
+
+
+def _judge(arch: Arch, screen: Screen, limits: Mapping[str, float]) -> tuple[float, Arch, dict[str, float]]:
+    metrics = screen(arch)
+    # A latency that was not measured because another limit is broken already must not hide how far that one is.
+    known = {k: v for k, v in limits.items() if k in metrics}
+    return score(metrics, (), known)[1], arch, metrics
+
+
+def _nothing_fits(metrics: Mapping[str, float], limits: Mapping[str, float]) -> str:
+    parts = [f"{k} = {metrics[k]:,.4g} (limit {v:,.4g})" for k, v in limits.items() if k in metrics]
+    return (
+        f"No architecture of this space satisfies the limits. The closest found has {', '.join(parts)}. "
+        "Loosen the limit, or choose a smaller space with --space."
+    )

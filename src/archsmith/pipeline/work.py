@@ -1,0 +1,302 @@
+"""The phases between the data and the shipping: measure, search, train the finalists, compare."""
+
+from __future__ import annotations
+
+import pickle
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from archsmith.build.cost import cost, meta_cost
+from archsmith.build.latency import latency
+from archsmith.build.module import build
+from archsmith.build.source import source_key
+from archsmith.errors import BudgetError, LimitError
+from archsmith.estimate import Machine, Settings, TrainEstimator, measure_machine
+from archsmith.execute import Executor, Inline, Processes
+from archsmith.pipeline.clock import Clock, Shares
+from archsmith.pipeline.comparisons import Comparison, boosting, contenders, train_contenders
+from archsmith.pipeline.finalists import Finalist, choose, train_finalists
+from archsmith.pipeline.folder import environment, write_json
+from archsmith.pipeline.request import LIMITS, Request
+from archsmith.pipeline.screen import Probe, Screen, Tempo, measure_tempo, probe, shipped
+from archsmith.space import Arch, Space, sample, settings
+from archsmith.strategy import First, RandomSearch, RegularizedEvolution, Strategy, SuccessiveHalving
+from archsmith.study import Study
+from archsmith.task import Task
+from archsmith.trial import Event, Objective, Trial, known_violation
+
+__all__ = ["Progress", "Work", "costs"]
+
+Progress = Callable[[Mapping[str, Any]], None]
+ETA = 3
+RUNGS = 3
+
+
+@dataclass
+class Work:
+    """A search under way: what was asked, and what each phase has found so far."""
+
+    request: Request
+    task: Task
+    space: Space
+    folder: Path
+    clock: Clock
+    shares: Shares
+    announce: Callable[[str], None]
+    say: Progress
+    machine: Machine = field(default_factory=Machine)
+    tempo: Tempo | None = None
+    screen: Screen | None = None
+    probed: Probe = field(default_factory=lambda: Probe(0, 0))
+    study: Study | None = None
+    finalists: list[Finalist] = field(default_factory=list)
+    compared: list[Comparison] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Tell something that a person should know."""
+        self.say({"type": "note", "text": text})
+
+    def run(self) -> None:
+        """Go through the phases up to the comparisons."""
+        self.measure()
+        self.look()
+        self.train()
+        self.compare()
+
+    @property
+    def objective(self) -> Objective:
+        """The main objective: the first that is not a cost."""
+        return next(o for o in self.request.objectives if o.metric not in LIMITS)
+
+    def epoch_seconds(self, arch: Arch) -> float:
+        """Return the predicted seconds of one epoch when one training has the machine to itself."""
+        assert self.tempo is not None
+        return self.tempo.epoch_seconds(meta_cost(self.space, arch, self.task.spec.input_shape))
+
+    def measure(self) -> None:
+        """Measure how fast trainings run here, and find out whether anything satisfies the limits."""
+        self.announce("measure the machine")
+        rng = np.random.default_rng([self.request.seed, 1])
+        typical = self._typical(rng)
+        recipe = Settings.from_values(settings(self.space, typical))
+        device = None if self.request.device == "auto" else self.request.device
+        share = self.shares.measure
+        self.machine = measure_machine(
+            self.task, lambda: build(self.space, typical, seed=0), recipe, 0.5 * share, device=device
+        )
+        for text in self.machine.notes:
+            self.note(text)
+        self.tempo = measure_tempo(self.space, self.task, self.machine.alone(), rng, 0.4 * share)
+        limits = self._all_limits()
+        timed = "latency_ms" in self.request.limits or any(o.metric == "latency_ms" for o in self.request.objectives)
+        self.screen = Screen(self.space, self.task, limits, self.tempo, timed)
+        self.probed = probe(self.space, self.screen, limits, rng)
+        write_json(self.folder / "env.json", environment(self.request.seed, self.machine.threads))
+
+    def _typical(self, rng: np.random.Generator) -> Arch:
+        """Return the middle one of a few random architectures by multiply-adds: what is measured should be usual."""
+        drawn = [sample(self.space, rng) for _ in range(7)]
+        shape = self.task.spec.input_shape
+        return sorted(drawn, key=lambda a: meta_cost(self.space, a, shape).macs)[len(drawn) // 2]
+
+    def _all_limits(self) -> dict[str, float]:
+        """Return the person's limits, and one of time: what cannot be trained in the budget is not worth a look."""
+        least = 4.0 if self.task.spec.samples < 5_000 else 10.0
+        return {**self.request.limits, "epoch_seconds": max(self.shares.final / least, 0.05)}
+
+    def look(self) -> None:
+        """Search."""
+        self.announce("search")
+        assert self.screen is not None
+        share = min(self.shares.search, self.clock.left(self.shares.final + self.shares.ship))
+        rungs = self._rungs(share)
+        estimator = TrainEstimator(self.task, self.space, self.machine, rungs[-1])
+        executor = self._executor(estimator, share)
+        self.study = Study(
+            self.space,
+            self._strategy(rungs),
+            objectives=self.request.objectives,
+            limits=self._all_limits(),
+            screen=self.screen,
+            key=lambda arch: source_key(self.space, arch),
+            executor=executor,
+            folder=self.folder,
+            seed=self.request.seed,
+            name=self.folder.name,
+            on_event=self._told,
+        )
+        try:
+            self.study.run(trials=self.request.trials, seconds=share)
+        finally:
+            executor.close()
+        if not any(t.usable for t in self.study.trials):
+            self._nothing_came()
+
+    def _rungs(self, share: float) -> tuple[float, ...]:
+        """Return the epochs of each rung: so many that about forty architectures can be begun in the share.
+
+        Rounded to a power of two, so that small differences in what was measured lead to the same search.
+        """
+        rng = np.random.default_rng([self.request.seed, 2])
+        times = [self.epoch_seconds(sample(self.space, rng)) for _ in range(9)]
+        usual = max(statistics.median(times), 1e-4)
+        affordable = share / (40 * (1 + (ETA - 1) / ETA + (ETA - 1) / ETA) * usual)
+        lowest = 2.0 ** round(np.log2(min(max(affordable, 0.25), 32.0)))
+        return tuple(lowest * ETA**i for i in range(RUNGS))
+
+    def _strategy(self, rungs: tuple[float, ...]) -> Strategy:
+        evolution = RegularizedEvolution(self.space, population=16, sample=4, crossover=0.3)
+        if self.request.strategy == "random":
+            return RandomSearch(self.space)
+        inner: Strategy = First(evolution, self.probed.starts) if self.probed.starts else evolution
+        if self.request.strategy == "evolution":
+            return inner
+        return SuccessiveHalving(inner, "epochs", rungs[0], rungs[-1], ETA)
+
+    def _executor(self, estimator: TrainEstimator, share: float) -> Executor:
+        """Return workers where they pay: they take seconds to start, but keep a trial's faults to itself."""
+        how = self.request.executor
+        if how == "auto":
+            how = "processes" if share >= 60 and self.machine.device == "cpu" else "inline"
+        if how == "processes":
+            try:
+                pickle.dumps(estimator)
+            except Exception as error:
+                self.note(f"one trial at a time in this process, because the space cannot be sent to another: {error}")
+                how = "inline"
+        if how == "inline":
+            alone = replace(estimator, machine=self.machine.alone())
+            return Inline(alone, self.folder, seed=self.request.seed)
+        machine = self.machine
+        return Processes(
+            estimator, self.folder, machine.slots, machine.threads, seed=self.request.seed, initialize=torch.set_num_threads
+        )
+
+    def _told(self, event: Event) -> None:
+        """Pass a study's event on as progress."""
+        assert self.study is not None
+        if event.trial is None:
+            return
+        state = event.data["state"] if event.kind == "finished" else "running"
+        best = self.study.best
+        metrics = dict(event.data.get("metrics", {}))
+        self.say(
+            {
+                "type": "trial",
+                "number": event.trial,
+                "state": state,
+                "metrics": metrics,
+                "best": dict(best.metrics) if best else {},
+            }
+        )
+
+    def _nothing_came(self) -> None:
+        assert self.study is not None
+        reasons = sorted({t.reason for t in self.study.trials if t.state in ("failed", "stopped")})
+        if reasons and not any(t.state == "infeasible" for t in self.study.trials):
+            usual = self._usual_training()
+            raise BudgetError(
+                f"The search ended without a single finished training in its {self.shares.search:.0f} s ({reasons[0]}). "
+                f"The smallest budget that would do is about {usual:.0f} s."
+            )
+        raise LimitError(
+            "No architecture that satisfies the limits was found in the time of the search. Loosen a limit, give more "
+            "time, or choose a smaller space with --space."
+        )
+
+    def _usual_training(self) -> float:
+        rng = np.random.default_rng(0)
+        least = min(self.epoch_seconds(sample(self.space, rng)) for _ in range(9))
+        return 20.0 + 8.0 * max(1.0, 0.25 * least)
+
+    def train(self) -> None:
+        """Train the finalists; what breaks the latency limit on the quiet machine is dropped first."""
+        self.announce("train the finalists")
+        assert self.study is not None
+        chosen = self._still_feasible(choose(self.study.trials, 12))
+        reserve = self.shares.ship + self.shares.compare
+        share = max(self.shares.final, self.clock.left(reserve))
+        self.finalists = train_finalists(
+            chosen,
+            self.space,
+            self.task,
+            self.machine.alone(),
+            self.objective,
+            clock=self.clock,
+            share=share,
+            reserve=reserve,
+            epoch_seconds=lambda t: self.epoch_seconds(t.arch),
+            folder=self.folder,
+            seed=self.request.seed,
+            say=self.note,
+        )
+
+    def _still_feasible(self, trials: list[Trial]) -> list[Trial]:
+        bound = self.request.limits.get("latency_ms")
+        if bound is None:
+            return trials
+        kept = [t for t in trials if self.latency(t.arch) <= bound]
+        if len(kept) < len(trials):
+            self.note(f"{len(trials) - len(kept)} candidates broke the latency limit when measured again on the quiet machine")
+        if not kept:
+            raise LimitError(
+                f"Every candidate that met {bound:g} ms during the search was slower when measured again on the quiet "
+                "machine. Run again, or loosen the limit."
+            )
+        return kept
+
+    def latency(self, arch: Arch) -> float:
+        """Return the measured milliseconds of the shipped network of an architecture, on a machine that is quiet."""
+        network = shipped(self.task, build(self.space, arch, seed=0))
+        return latency(network, tuple(self.task.train.x.shape[1:])).median_ms
+
+    def compare(self) -> None:
+        """Train what the winner is compared with, all for the same time."""
+        self.announce("train the comparisons")
+        assert self.screen is not None
+        winner = self.finalists[0]
+        recipe = Settings.from_values(settings(self.space, winner.trial.arch))
+        if self.task.spec.kind == "table":
+            self.compared.append(boosting(self.task, self.request.seed))
+        waiting = contenders(
+            self.space, self.task, winner.trial.arch, lambda a: self._fits(a), self.request.seed
+        )
+        share = min(max(self.shares.compare, self.clock.left(self.shares.ship)), 0.2 * self.clock.budget)
+        done, self.missing = train_contenders(
+            waiting,
+            self.task,
+            recipe,
+            self.machine.alone(),
+            clock=self.clock,
+            share=share,
+            reserve=self.shares.ship,
+            least=1.2 * self.epoch_seconds(winner.trial.arch),
+            longest=winner.seconds,
+            seed=self.request.seed,
+            say=self.note,
+        )
+        self.compared += [self._measured(c) for c in done]
+
+    def _fits(self, arch: Arch) -> bool:
+        assert self.screen is not None
+        return known_violation(self.screen(arch), self._all_limits()) == 0
+
+    def _measured(self, comparison: Comparison) -> Comparison:
+        """Add the costs of a comparison's network to its metrics, and how it predicts."""
+        assert comparison.network is not None
+        network = shipped(self.task, comparison.network)
+        known = costs(network, tuple(self.task.train.x.shape[1:]))
+        return replace(comparison, metrics={**comparison.metrics, **known}, predict=network)
+
+
+def costs(network: nn.Module, shape: tuple[int, ...]) -> dict[str, float]:
+    """Return what a shipped network costs: counted, and its latency measured."""
+    return {**cost(network, shape).as_metrics(), "latency_ms": latency(network, shape).median_ms}
