@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 NUMPY = {"Generator", "default_rng", "SeedSequence", "BitGenerator", "PCG64", "Philox"}
+LOOKS = {"getstate", "get_state"}
 SEEDING = re.compile(r"torch(\.\w+)?\.(manual_seed|manual_seed_all|seed|seed_all)")
 DRAWS = {"rand", "randn", "randint", "randperm", "bernoulli", "multinomial", "normal", "poisson"}
 IN_PLACE = {"uniform_", "normal_", "bernoulli_", "random_", "exponential_", "geometric_", "cauchy_", "log_normal_"}
@@ -19,19 +20,19 @@ def wrong_calls(module: Any) -> list[str]:
     wrong = []
     for node in ast.walk(module.tree):
         where = f"{module.path}:{getattr(node, 'lineno', 0)}"
-        if isinstance(node, ast.Import) and any(a.name.split(".")[0] == "random" for a in node.names):
-            wrong.append(f"{where} imports random")
         if isinstance(node, ast.ImportFrom) and node.module in ("random", "numpy.random"):
             wrong += [f"{where} imports {a.name}" for a in node.names if a.name not in NUMPY]
         if isinstance(node, ast.Attribute):
-            if ast.unparse(node.value) in ("np.random", "numpy.random") and node.attr not in NUMPY:
+            if ast.unparse(node.value) == "random" and node.attr not in LOOKS:
+                wrong.append(f"{where} {ast.unparse(node)}")
+            if ast.unparse(node.value) in ("np.random", "numpy.random") and node.attr not in NUMPY | LOOKS:
                 wrong.append(f"{where} {ast.unparse(node)}")
         if isinstance(node, ast.Call):
             full = ast.unparse(node.func)
             last, keywords = full.split(".")[-1], {k.arg for k in node.keywords}
             if last == "default_rng" and not (node.args or keywords):
                 wrong.append(f"{where} a generator without a seed")
-            if last in SKLEARN and "random_state" not in keywords:
+            if last in SKLEARN and not {"random_state", None} & keywords:  # None stands for **options
                 wrong.append(f"{where} {last} without random_state")
             if full.startswith("torch.") and last in DRAWS and not _given(node) and module.name not in PLAIN_TORCH:
                 wrong.append(f"{where} {full} without generator")
