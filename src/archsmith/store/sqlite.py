@@ -1,0 +1,202 @@
+"""The default store: one SQLite file, with its plain-text mirror beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy import Connection, Engine
+
+from archsmith.errors import StoreError
+from archsmith.store import schema
+from archsmith.store.codec import check_event, check_name, decode, encode
+from archsmith.store.mirror import Mirror, mirror_path
+from archsmith.store.sqlite_file import (
+    check_file,
+    close_for_writing,
+    create_file,
+    open_for_reading,
+    open_for_writing,
+    told,
+)
+from archsmith.trial import Event
+
+__all__ = ["SQLiteStore"]
+
+
+class SQLiteStore:
+    """A log in the file ``path``, made if it is not there, with its mirror beside it (``events.jsonl`` for
+    ``store.sqlite``).
+
+    The file is read while it is written, by any number of others that open it with ``readonly=True``; one process at a
+    time writes it. A file that is cut short, of another program, or of a newer version is refused and left as it is.
+    Opened ``readonly``, nothing needs to be writable, so a run folder can be read from wherever it was copied to.
+    ``wait`` is how many seconds to wait for another program that has locked the file.
+
+    Every append is on the disk when it returns (WAL with ``synchronous=FULL``). Closing leaves one plain file without
+    companions.
+
+    Raises ``StoreError``.
+    """
+
+    def __init__(self, path: Path | str, *, readonly: bool = False, wait: float = 10.0) -> None:
+        self.path = Path(path)
+        self.readonly = readonly
+        self.wait = wait
+        self._lock = threading.RLock()
+        self._engine: Engine | None = None
+        self._mirror: Mirror | None = None
+        self._copy: TemporaryDirectory[str] | None = None
+        self._sequences: dict[str, int] = {}
+        self._last = 0
+        if readonly:
+            check_file(self.path)
+            with told(self.path):
+                self._engine, self._copy = open_for_reading(self.path, wait)
+        else:
+            self._own()
+
+    @property
+    def note(self) -> str:
+        """What a person should know about the store, such as a mirror that can no longer be written; else empty."""
+        return self._mirror.failed if self._mirror is not None else ""
+
+    def append(self, study: str, event: Event) -> None:
+        """Add one event to the log of a study; when it returns, the event is on the disk."""
+        self.append_many(study, (event,))
+
+    def append_many(self, study: str, events: Sequence[Event]) -> None:
+        """Add events to the log of a study, all or none; when it returns, they are on the disk."""
+        check_name(study)
+        rows: list[schema.Row] = []
+        for event in events:
+            check_event(event)
+            rows.append({"kind": event.kind, "trial": event.trial, "time": event.time, "data": encode(event.data)})
+        if not rows:
+            return
+        with self._lock, self._connected() as connection:
+            if self._mirror is None:
+                raise StoreError(f"{self.path} was opened for reading only, and cannot be written.")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            sequence = self._sequences.get(study)
+            if sequence is None:
+                sequence = schema.last(connection, study)
+            for number, row in enumerate(rows, start=1):
+                row.update(id=self._last + number, study=study, sequence=sequence + number)
+            schema.write(connection, rows)
+            connection.commit()
+            self._last, self._sequences[study] = rows[-1]["id"], rows[-1]["sequence"]
+            self._mirror.write(rows)
+
+    def events(self, study: str, after: int = 0) -> Iterator[Event]:
+        """Yield the events of a study in order, without the first ``after``."""
+        check_name(study)
+        after = max(0, after)
+        while True:
+            with self._lock, self._connected() as connection:
+                rows = schema.study_rows_after(connection, study, after)
+            if not rows:
+                return
+            for row in rows:
+                yield Event(row["kind"], row["trial"], self._decoded(row["data"]), row["time"])
+            after = rows[-1]["sequence"]
+
+    def studies(self) -> tuple[str, ...]:
+        """Return the names of the studies, in the order of their first events."""
+        with self._lock, self._connected() as connection:
+            return schema.study_names(connection)
+
+    def close(self) -> None:
+        """Let go of the file; a writer leaves one plain file behind."""
+        with self._lock:
+            if self._engine is not None and self._mirror is not None:
+                close_for_writing(self._engine)
+            elif self._engine is not None:
+                self._engine.dispose()
+            if self._mirror is not None:
+                self._mirror.close()
+            if self._copy is not None:
+                self._copy.cleanup()
+            self._engine = self._mirror = self._copy = None
+
+    def _own(self) -> None:
+        """Become the one writer of the file."""
+        there = self.path.exists()
+        if there:
+            check_file(self.path)
+        elif self.path.is_symlink():
+            raise StoreError(f"{self.path} is a link to a file that is not there.")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._mirror = Mirror(mirror_path(self.path))
+        except BlockingIOError:
+            raise StoreError(
+                f"{self.path} is being written by {self._owner()}. Stop that, or open it for reading."
+            ) from None
+        except OSError as error:
+            raise StoreError(f"{self.path.parent} cannot be written (by user {_user()}): {error.strerror}.") from error
+        try:
+            if not self.path.exists():
+                create_file(self.path)
+            self._engine = open_for_writing(self.path, self.wait)
+            with self._connected() as connection:
+                self._last = schema.last(connection)
+                self._catch_up(connection)
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}
+                schema.set_fact(connection, "owner", json.dumps(owner))
+                connection.commit()
+        except BaseException:
+            self.close()
+            raise
+
+    def _catch_up(self, connection: Connection) -> None:
+        """Write to the mirror what a killed owner did not come to."""
+        assert self._mirror is not None
+        number = self._mirror.last()
+        if number > self._last:
+            raise StoreError(
+                f"{self._mirror.path} knows {number} events, but {self.path.name} only {self._last}: it is an older "
+                "copy, or another store. Put the right file there, or move it away and make a new one with "
+                "archsmith.store.salvage."
+            )
+        while rows := schema.rows_after(connection, number):
+            self._mirror.write(rows)
+            number = rows[-1]["id"]
+
+    def _owner(self) -> str:
+        """Say who writes the file now, as far as it can be known."""
+        with contextlib.suppress(StoreError, ValueError, KeyError):
+            with told(self.path):
+                engine, copy = open_for_reading(self.path, self.wait)
+                with engine.connect() as connection:
+                    owner = json.loads(schema.fact(connection, "owner") or "{}")
+                engine.dispose()
+            if copy is not None:
+                copy.cleanup()
+            return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+        return "another process"
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        if self._engine is None:
+            raise StoreError(f"{self.path} is closed.")
+        with told(self.path), self._engine.connect() as connection:
+            yield connection
+
+    def _decoded(self, text: str) -> dict[str, object]:
+        try:
+            return decode(text)
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(f"{self.path} is damaged: it holds an event that cannot be read ({error}).") from error
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "?")
