@@ -1,0 +1,30 @@
+"""The estimators: from a proposal to metrics, here by training its network."""
+
+from archsmith.estimate.augmentation import augment
+from archsmith.estimate.checkpoint import load_checkpoint, save_checkpoint
+from archsmith.estimate.evaluation import evaluate, outputs
+from archsmith.estimate.machine import Machine
+from archsmith.estimate.measure import measure_machine, step_seconds
+from archsmith.estimate.settings import Settings
+from archsmith.estimate.state import load_weights
+from archsmith.estimate.train_estimator import CHECKPOINT, Diverged, TrainEstimator
+from archsmith.estimate.training import Divergence, Trained, train
+
+__all__ = [
+    "CHECKPOINT",
+    "Diverged",
+    "Divergence",
+    "Machine",
+    "Settings",
+    "TrainEstimator",
+    "Trained",
+    "augment",
+    "evaluate",
+    "load_checkpoint",
+    "load_weights",
+    "measure_machine",
+    "outputs",
+    "save_checkpoint",
+    "step_seconds",
+    "train",
+]

@@ -1,0 +1,206 @@
+"""Measuring, in seconds rather than minutes, how trainings run fastest on the hardware that is there."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import psutil
+import torch
+from torch import nn
+
+from archsmith.errors import UsageError, nearest
+from archsmith.estimate.feed import make_feed
+from archsmith.estimate.machine import Machine, place_network, synchronize, using_threads
+from archsmith.estimate.optimizer import make_optimizer
+from archsmith.estimate.rng import borrowed_generators
+from archsmith.estimate.settings import Settings
+from archsmith.estimate.step import make_step
+from archsmith.task import Task
+
+__all__ = ["checked_device", "measure_machine", "step_seconds"]
+
+# Less precise arithmetic and many small trials side by side have their price; they must earn it.
+_PRECISION_GAIN, _FORMAT_GAIN, _SLOTS_GAIN = 1.10, 1.03, 1.15
+_PROBE = 16
+
+_Stepper = Callable[[int | None], float]
+
+
+def step_seconds(
+    network: nn.Module, task: Task, settings: Settings, machine: Machine, steps: int = 5, resolution: int | None = None
+) -> float:
+    """Return the median seconds of a training step, batch preparation included; the network is left as it was."""
+    with using_threads(machine.threads), borrowed_generators(machine.device, 0):
+        one = _stepper(network, task, settings, machine, resolution)
+        one(None)
+        return statistics.median(one(None) for _ in range(steps))
+
+
+def measure_machine(
+    task: Task,
+    make_network: Callable[[], nn.Module],
+    settings: Settings | None = None,
+    seconds: float = 6.0,
+    device: str | None = None,
+) -> Machine:
+    """Return the machine with the fastest way found of training networks like ``make_network()`` on the task.
+
+    ``device`` is the fastest kind there is unless named.
+    Compares precisions and memory formats, then, on the CPU, one training on all cores with several side by side on
+    fewer. Spends about ``seconds``, but at least two steps on each candidate; the notes say what was found.
+    """
+    settings = settings or Settings()
+    device, cores = checked_device(device) if device else _device(), _cores()
+    base = Machine(device, threads=cores, notes=(f"{cores} core{'s' * (cores > 1)}, device {device}",))
+    with borrowed_generators(device, 0):
+        chosen = _choose_format(base, task, make_network, settings, 0.5 * seconds)
+        if device != "cpu" or cores == 1:
+            return chosen
+        return _choose_slots(chosen, task, make_network, settings, 0.5 * seconds)
+
+
+def _choose_format(
+    base: Machine, task: Task, make_network: Callable[[], nn.Module], settings: Settings, seconds: float
+) -> Machine:
+    """Return ``base`` with the fastest precision and memory format."""
+    formats = (False, True) if task.spec.kind == "image" else (False,)
+    candidates = [replace(base, channels_last=last) for last in formats]
+    candidates += [replace(c, precision="bfloat16") for c in candidates]
+    times = dict(zip(candidates, _race(candidates, task, make_network, settings, seconds), strict=True))
+
+    def cost(machine: Machine) -> float:
+        penalty = _PRECISION_GAIN if machine.precision == "bfloat16" else 1.0
+        return times[machine] * penalty * (_FORMAT_GAIN if machine.channels_last else 1.0)
+
+    best = min(candidates, key=cost)
+    listing = ", ".join(
+        f"{m.precision}{' channels last' * m.channels_last} {1000 * t:.1f} ms" for m, t in times.items() if t < math.inf
+    )
+    return replace(best, notes=(*base.notes, f"a training step of {settings.batch_size}: {listing}"))
+
+
+def _race(
+    candidates: Sequence[Machine], task: Task, make_network: Callable[[], nn.Module], settings: Settings, seconds: float
+) -> list[float]:
+    """Return each candidate's least seconds per step, measured in turns so that other load hits all alike.
+
+    A candidate that the device cannot run is out, and so is one that takes thrice the best on a handful of samples:
+    arithmetic that the processor only emulates can take a minute for a step. What is out is infinite.
+    """
+    network, began = make_network(), time.monotonic()
+    times = [math.inf] * len(candidates)
+    with using_threads(candidates[0].threads):
+        steppers: dict[int, _Stepper] = {}
+        for i, candidate in enumerate(candidates):
+            stepper = _stepper(network, task, settings, candidate, None)
+            with contextlib.suppress(RuntimeError, NotImplementedError):
+                stepper(_PROBE)  # the first call also chooses kernels
+                times[i] = min(stepper(_PROBE), stepper(_PROBE))
+                steppers[i] = stepper
+        steppers = {i: stepper for i, stepper in steppers.items() if times[i] <= 3 * min(times)}
+        times = [math.inf] * len(candidates)
+        for stepper in steppers.values():
+            stepper(None)
+        for turn in range(30):
+            if turn >= 2 and time.monotonic() - began > seconds:
+                break
+            for i, stepper in steppers.items():
+                times[i] = min(times[i], stepper(None))
+    return times
+
+
+def _choose_slots(
+    machine: Machine, task: Task, make_network: Callable[[], nn.Module], settings: Settings, seconds: float
+) -> Machine:
+    """Return ``machine`` with how many trials to run side by side, by the steps per second of all together."""
+    cores, network = machine.threads, make_network()
+    options = [cores, *(t for t in (2**i for i in range(10)) if t < cores and cores % t == 0)]
+    share = seconds / len(options)
+    rates = {t: _throughput(machine, cores // t, t, network, task, settings, share) for t in options}
+    best = max(rates, key=lambda threads: rates[threads] * (_SLOTS_GAIN if threads == cores else 1.0))
+    listing = ", ".join(f"{cores // t} x {t} threads {rate:.1f}" for t, rate in rates.items())
+    note = f"steps per second of trials side by side: {listing}"
+    return replace(machine, threads=best, slots=cores // best, notes=(*machine.notes, note))
+
+
+def _throughput(
+    machine: Machine, slots: int, threads: int, network: nn.Module, task: Task, settings: Settings, seconds: float
+) -> float:
+    """Return the steps per second of ``slots`` trainings at once, each in its own thread of this process.
+
+    Trials will run in processes, which start too slowly to be measured here. Threads that compute in torch let each
+    other run, so what they reach is close to it and at most a little less.
+    """
+    counts = [0] * slots
+    steppers = [_stepper(network, task, settings, replace(machine, threads=threads), None) for _ in range(slots)]
+    barrier = threading.Barrier(slots + 1)
+
+    def work(slot: int) -> None:
+        with using_threads(threads):
+            steppers[slot](None)
+            barrier.wait()
+            end = time.monotonic() + seconds
+            while time.monotonic() < end or counts[slot] == 0:
+                steppers[slot](None)
+                counts[slot] += 1
+
+    workers = [threading.Thread(target=work, args=(slot,)) for slot in range(slots)]
+    with using_threads(threads):
+        for worker in workers:
+            worker.start()
+        barrier.wait()
+        began = time.monotonic()
+        for worker in workers:
+            worker.join()
+        return sum(counts) / (time.monotonic() - began)
+
+
+def _stepper(network: nn.Module, task: Task, settings: Settings, machine: Machine, resolution: int | None) -> _Stepper:
+    """Return a function that takes one real training step on a copy of the network and returns its seconds.
+
+    It trains on the first so many samples of a batch, or on all of it for None.
+    """
+    network = place_network(copy.deepcopy(network), machine).train()
+    feed = make_feed(task, settings, machine, 1.0, resolution)
+    generator = torch.Generator(machine.device).manual_seed(0)
+    optimizer = make_optimizer(network, settings)
+    step = make_step(network, task, settings, machine, optimizer, generator)
+    batch = feed.order(0, 0)[: feed.batch]
+
+    def one(samples: int | None) -> float:
+        synchronize(machine.device)
+        began = time.monotonic()
+        step(*feed.take(batch[:samples], generator))
+        synchronize(machine.device)
+        return time.monotonic() - began
+
+    return one
+
+
+def checked_device(name: str) -> str:
+    """Return the name of a device that is there; raises ``UsageError`` for others."""
+    there = [*(f"cuda:{i}" for i in range(torch.cuda.device_count())), "cpu"]
+    there += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if name not in there:
+        raise UsageError(f"There is no device {name!r} here. {nearest(name, there)}")
+    return name
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _cores() -> int:
+    """Return how many cores this process may compute on, not counting the second threads of one core."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))

@@ -1,0 +1,36 @@
+"""The optimiser a recipe asks for, in the fastest form the device has."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from archsmith.estimate.settings import Settings
+
+__all__ = ["make_optimizer", "set_rate"]
+
+
+def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """Return an optimiser over the network's trainable parameters.
+
+    Vectors and scalars (biases, the scales of normalisation) are not decayed: shrinking them regularises nothing.
+    """
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": settings.decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    # One fused kernel for all parameters; MPS has it as well, other devices fall back to the loop over tensors.
+    fused = all(p.device.type in ("cpu", "cuda", "mps") and p.is_floating_point() for p in trainable)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.peak_lr, betas=(settings.momentum, 0.99), fused=fused)
+    return torch.optim.SGD(
+        groups, lr=settings.peak_lr, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=fused
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

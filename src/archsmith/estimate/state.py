@@ -1,0 +1,153 @@
+"""The parts of a training that change: weights, optimiser, random state and counters, and how they are kept."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archsmith.errors import StoreError
+from archsmith.estimate.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from archsmith.estimate.feed import Feed
+from archsmith.estimate.rng import restore_rng, rng_tensors
+from archsmith.estimate.settings import Settings
+
+__all__ = [
+    "LAST",
+    "TRUNK",
+    "State",
+    "averaged",
+    "load_weights",
+    "newest",
+    "restore",
+    "save_state",
+    "save_weights",
+    "update_average",
+]
+
+LAST = "last.safetensors"
+TRUNK = "trunk.safetensors"
+_FINAL = "final.safetensors"
+
+
+@dataclass
+class State:
+    """What a training carries from step to step.
+
+    ``step`` counts optimiser steps from 0. ``progress`` is the share of the way to the planned end that has passed, and
+    ``cooling`` whether the learning rate has begun to fall towards it. ``average`` is a second network that holds the
+    running average of the weights, None without one. ``loss_sum`` and ``loss_count`` gather the losses since the epoch
+    began, ``seconds`` the time since the training began, over all resumptions.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    seed: int
+    average: nn.Module | None = None
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    seconds: float = 0.0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    progress: float = 0.0
+    cooling: bool = False
+
+    @property
+    def best_network(self) -> nn.Module:
+        """The network to evaluate and to keep: the average where there is one."""
+        return self.network if self.average is None else self.average
+
+
+def update_average(state: State, decay: float) -> None:
+    """Move the average a little towards the weights; early on by more, so that it forgets its random start."""
+    if state.average is None:
+        return
+    weight = 1.0 - min(decay, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        pairs = list(zip(state.average.state_dict().values(), state.network.state_dict().values(), strict=True))
+        floats = [(a, b) for a, b in pairs if a.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], weight)
+        for a, b in pairs:
+            if not a.is_floating_point():
+                a.copy_(b)
+
+
+def averaged(network: nn.Module, settings: Settings) -> nn.Module | None:
+    """Return the network that will hold the average of the weights, if the recipe wants one."""
+    return copy.deepcopy(network).requires_grad_(False) if settings.ema > 0 else None
+
+
+def save_state(path: Path, state: State, feed: Feed, plan: dict[str, Any]) -> None:
+    """Write everything that a later ``restore`` needs to go on as if nothing had happened."""
+    tensors = {f"network/{name}": value for name, value in state.network.state_dict().items()}
+    if state.average is not None:
+        tensors |= {f"average/{name}": value for name, value in state.average.state_dict().items()}
+    tensors |= optimizer_tensors(state.optimizer) | rng_tensors(feed.machine.device)
+    tensors["rng/augment"] = state.generator.get_state()
+    scalars = {
+        "step": state.step,
+        "steps_per_epoch": feed.steps,
+        "seed": state.seed,
+        "plan": plan,
+        "progress": state.progress,
+        "cooling": state.cooling,
+        "loss_sum": state.loss_sum,
+        "loss_count": state.loss_count,
+        "seconds": state.seconds,
+        "curve": state.curve,
+    }
+    save_checkpoint(path, tensors, scalars)
+
+
+def newest(folder: Path, plan: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Return the checkpoint in ``folder`` to go on from towards the end that ``plan`` names; None if there is none.
+
+    The last state of a training that was heading for the same end; else the state before the cool-down. A damaged
+    file is passed over for the other one.
+    """
+    found = []
+    for name in (LAST, TRUNK):
+        try:
+            tensors, scalars = load_checkpoint(folder / name)
+        except StoreError:
+            continue
+        if scalars["plan"] != plan:
+            scalars["progress"] = 0.0
+        if scalars["plan"] == plan or not scalars["cooling"]:
+            found.append((tensors, scalars))
+    return max(found, key=lambda pair: pair[1]["step"], default=None)
+
+
+def restore(state: State, feed: Feed, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
+    """Put the state of a checkpoint into ``state``, in place; the network's shapes must be those that were saved."""
+    state.network.load_state_dict(_under("network/", tensors))
+    if state.average is not None:
+        state.average.load_state_dict(_under("average/", tensors) or _under("network/", tensors))
+    restore_optimizer(state.optimizer, tensors)
+    restore_rng(feed.machine.device, tensors)
+    state.generator.set_state(tensors["rng/augment"])
+    state.step = round(scalars["step"] * feed.steps / scalars["steps_per_epoch"])
+    state.seed, state.progress = scalars["seed"], scalars["progress"]
+    state.loss_sum, state.loss_count = scalars["loss_sum"], scalars["loss_count"]
+    state.seconds = scalars["seconds"]
+    state.curve = [dict(row) for row in scalars["curve"]]
+
+
+def save_weights(folder: Path, network: nn.Module) -> None:
+    """Write the weights of a finished training; its unfinished states are no longer needed."""
+    save_checkpoint(folder / _FINAL, network.state_dict(), {})
+    (folder / LAST).unlink(missing_ok=True)
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """Return the weights that a finished training left in ``folder``. Raises ``StoreError`` if they are unusable."""
+    return load_checkpoint(folder / _FINAL)[0]
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,86 @@
+"""The estimator that trains: a proposal in, the metrics of its network on the validation split out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from archsmith.build.module import build
+from archsmith.errors import ArchsmithError, UsageError, nearest
+from archsmith.estimate.machine import Machine
+from archsmith.estimate.settings import Settings
+from archsmith.estimate.training import Trained, train
+from archsmith.run import Run
+from archsmith.space import Space, settings
+from archsmith.task import Task
+from archsmith.trial import Proposal
+
+__all__ = ["CHECKPOINT", "Diverged", "TrainEstimator"]
+
+CHECKPOINT = "ckpt"
+_FIDELITIES = ("epochs", "data_fraction", "resolution")
+
+
+class Diverged(ArchsmithError):
+    """A training whose loss left the finite numbers; trying it again would end the same way."""
+
+
+@dataclass(frozen=True)
+class TrainEstimator:
+    """Train the network of a proposal from scratch, or on from the checkpoint of the trial it resumes.
+
+    A proposal's fidelity may name ``epochs`` (``full_epochs`` unless named), ``data_fraction`` and ``resolution``.
+    The last ``cooldown`` share of the epochs anneals the learning rate; a resumed trial goes on from before that, so a
+    trial promoted to more epochs is the very training that had those epochs from the start (see ``schedule``).
+    ``defaults`` are training settings for what the space leaves open.
+
+    Calling it returns the validation metrics with ``train_loss``, ``epochs``, ``seconds`` and ``seconds_per_epoch``;
+    ``epochs`` is less than asked where the deadline came first. Raises ``Diverged`` when the loss leaves the finite
+    numbers, with the step and learning rate, and ``UsageError`` for a fidelity or setting that is none.
+    """
+
+    task: Task
+    space: Space
+    machine: Machine
+    full_epochs: float
+    cooldown: float = 0.5
+    defaults: Settings = field(default_factory=Settings)
+
+    def __call__(self, proposal: Proposal, run: Run) -> Mapping[str, float]:
+        """Return the metrics of the proposal's network; see the class."""
+        result = self.train(proposal, run)
+        if result.diverged is not None:
+            raise Diverged(f"The training of trial {run.trial} diverged: {result.diverged}.")
+        return dict(result.metrics)
+
+    def train(self, proposal: Proposal, run: Run) -> Trained:
+        """Return the whole outcome of the training, with the network."""
+        for name in proposal.fidelity:
+            if name not in _FIDELITIES:
+                raise UsageError(f"There is no fidelity called {name!r}. {nearest(name, _FIDELITIES)}")
+        resolution = proposal.fidelity.get("resolution")
+        return train(
+            build(self.space, proposal.arch, seed=run.seed),
+            self.task,
+            self.settings(proposal),
+            machine=self.machine,
+            seed=run.seed,
+            epochs=proposal.fidelity.get("epochs", self.full_epochs),
+            cooldown=self.cooldown,
+            data_fraction=proposal.fidelity.get("data_fraction", 1.0),
+            resolution=None if resolution is None else round(resolution),
+            checkpoint=None if run.folder is None else run.folder / CHECKPOINT,
+            resume=None if run.resume_folder is None else run.resume_folder / CHECKPOINT,
+            report=run.report,
+            deadline=run.deadline,
+        )
+
+    def settings(self, proposal: Proposal) -> Settings:
+        """Return the training settings of the proposal's architecture.
+
+        The warm-up is cut to a twentieth of a full training: it must be the same at every fidelity.
+        """
+        values = {**self.defaults.to_json(), **settings(self.space, proposal.arch)}
+        recipe = Settings.from_values(values)
+        full = self.full_epochs * max(1, len(self.task.train.y) // recipe.batch_size)
+        return replace(recipe, warmup=min(recipe.warmup, round(0.05 * full)))

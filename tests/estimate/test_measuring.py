@@ -1,0 +1,32 @@
+"""Measuring the machine names what it found, and changes nothing."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from archsmith.estimate import Machine, Settings, measure_machine, step_seconds
+from archsmith.task import Task
+
+
+def test_a_machine_can_be_trained_on_and_says_why_it_was_chosen(images: Task, network: Callable[[], nn.Module]) -> None:
+    threads, generator = torch.get_num_threads(), torch.get_rng_state()
+    machine = measure_machine(images, network, Settings(batch_size=32), seconds=0.0)
+    assert machine.threads >= 1 and machine.slots >= 1
+    assert any("float32" in note and "ms" in note for note in machine.notes)
+    assert machine.alone().slots == 1 and machine.alone().threads == machine.slots * machine.threads
+    assert torch.get_num_threads() == threads and torch.equal(generator, torch.get_rng_state())
+    assert machine.to_json()["notes"] == list(machine.notes)
+
+
+def test_tables_have_no_memory_format_to_choose(numbers: Task, regressor: Callable[[], nn.Module]) -> None:
+    machine = measure_machine(numbers, regressor, Settings(batch_size=32), seconds=0.0)
+    assert not machine.channels_last
+    assert not any("channels last" in note for note in machine.notes)
+
+
+def test_timing_a_step_leaves_the_network_as_it_was(images: Task, network: Callable[[], nn.Module]) -> None:
+    model = network()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert step_seconds(model, images, Settings(batch_size=32), Machine(threads=1), steps=3) > 0.0
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
