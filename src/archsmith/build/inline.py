@@ -23,7 +23,9 @@ from archsmith.errors import SpaceError
 __all__ = ["PLAIN", "Inlined", "inline"]
 
 PLAIN = frozenset({f"{OURS}.build.{name}" for name in ("answers", "blocks", "preprocess")})
-_RESERVED = frozenset({"build", *dir(builtins)})
+# What a standalone file holds beside the definitions: itself and, when shipped, how it is loaded and used.
+_SHIPPED = {"COLUMNS", "INPUT_SHAPE", "LABELS", "build", "load", "pathlib", "predict", "safetensors", "torch"}
+_RESERVED = frozenset({*_SHIPPED, *dir(builtins)})
 _SHORTHANDS = {"torch.nn.functional": "F", "numpy": "np"}
 
 
@@ -255,7 +257,8 @@ class _Collector:
 
         def give(referent: _Referent, wanted: str) -> None:
             name, number = wanted, 2
-            while name in taken or (name != wanted and name in identifiers):
+            own = isinstance(referent, _Library) and referent.module == wanted
+            while not own and (name in taken or (name != wanted and name in identifiers)):
                 name, number = f"{wanted}_{number}", number + 1
             taken.add(name)
             names[referent] = name
