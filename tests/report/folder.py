@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from archsmith.store import SQLiteStore
+from archsmith.trial import Event
+
 SOURCE = '''"""A network found by search. It needs torch and nothing else."""
 
 import torch
@@ -32,7 +35,8 @@ def build() -> nn.Module:
     stages = [block_0, InvertedBottleneck(32, 32, expand=4, kernel=3), InvertedBottleneck(32, 64, expand=2, kernel=3)]
     return nn.Sequential(
         PixelNormalize(mean=(0.286,), std=(0.353,)),
-        nn.Sequential(ConvNormAct(1, 16, 3), nn.Sequential(*stages), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)),
+        nn.Sequential(ConvNormAct(1, 16, 3), nn.Sequential(*stages), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        nn.Linear(64, 10),
     )
 '''
 TREE: list[Any] = [
@@ -143,7 +147,7 @@ def write_folder(
     done: list[tuple[int, dict[str, Any], dict[str, float], int]] = []
 
     def log(kind: str, trial: int, data: dict[str, Any], time: float) -> None:
-        events.append({"seq": len(events) + 1, "kind": kind, "trial": trial, "data": data, "time": time})
+        events.append({"kind": kind, "trial": trial, "data": data, "time": time})
 
     for number in range(trials):
         promote = [d for d in done if d[3] < 9 and d[0] > number - 24]
@@ -160,8 +164,8 @@ def write_folder(
         else:
             answers = arch(rng)
         proposal = {"arch": answers, "fidelity": {"epochs": epochs}, "resume": resume}
-        log("asked", number, {"proposal": proposal, "ask": number}, clock)
         known = costs(answers)
+        log("asked", number, {"proposal": proposal, "ask": number, "source_key": "", "metrics": known}, clock)
         if known["latency_ms"] > 5.0:
             log(
                 "finished",
@@ -216,7 +220,9 @@ def write_folder(
         if state == "complete":
             done.append((number, answers, metrics, epochs))
         clock += seconds + 0.05
-    (folder / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
+    store = SQLiteStore(folder / "store.sqlite")
+    store.append_many("study", [Event("note", None, {"study": {"seed": seed}}, clock), *(Event(**e) for e in events)])
+    store.close()
     result = _result(name, events, done) | changes
     result = {k: v for k, v in result.items() if v is not None}
     (folder / "result.json").write_text(json.dumps(result))
@@ -261,8 +267,8 @@ def _result(
         "schema_version": 1,
         "name": name,
         "status": "finished",
-        "verdict": "A network of 70 thousand parameters reaches 92.9 % on the test data at 2.9 ms a picture, inside the limit of "
-        "5 ms. It is better than every human design trained beside it and than the best of three random architectures.",
+        "verdict": "A network of 70 thousand parameters reaches 92.9 % on the test data at 2.9 ms a picture, inside "
+        "the limit of 5 ms. It is better than every human design trained beside it and than the best of three random architectures.",
         "task": {
             "name": "fashion_mnist",
             "kind": "image",

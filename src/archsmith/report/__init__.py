@@ -5,13 +5,12 @@ decision needs scikit-learn, which the commands that only look at a run should n
 """
 
 from archsmith.report.diagram import Block, block_of
-from archsmith.report.record import RunRecord, TrialRecord, load_record
+from archsmith.report.record import RunRecord, load_record
 from archsmith.report.show import list_runs, runs_lines, show_data, show_lines
 
 __all__ = [
     "Block",
     "RunRecord",
-    "TrialRecord",
     "block_of",
     "list_runs",
     "load_record",

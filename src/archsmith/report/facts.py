@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archsmith.report.record import RunRecord, TrialRecord, dig, number_in, rows_in
+from archsmith.report.record import RunRecord, dig, number_in, rows_in
 from archsmith.report.text import DASH, brief, clean, duration, label, metric, moment, percent, plural, shorten, size
+from archsmith.trial import Trial
 
 __all__ = [
     "Rival",
@@ -87,7 +88,7 @@ def rivals(record: RunRecord) -> list[Rival]:
                 number_in(dig(record.best, "test"), main.metric),
                 metrics,
                 number_in(record.best, "seconds"),
-                clean(record.best.get("origin") or "", 200),
+                "",
                 True,
             )
         )
@@ -158,7 +159,7 @@ def counts(record: RunRecord) -> dict[str, int]:
 
 def failures(record: RunRecord) -> list[tuple[str, int, str]]:
     """Return failures grouped by cause, most frequent first: ``(cause, how many, which trials)``."""
-    groups: dict[str, list[TrialRecord]] = {}
+    groups: dict[str, list[Trial]] = {}
     for trial in record.trials:
         if trial.state == "failed":
             first = next((line for line in trial.reason.splitlines() if line.strip()), "no reason was recorded")
@@ -172,13 +173,14 @@ def failures(record: RunRecord) -> list[tuple[str, int, str]]:
 
 
 def strays(record: RunRecord) -> list[tuple[str, int]]:
-    """Return why trials were stopped or found infeasible, grouped: ``(words, how many)``, most frequent first."""
-    found = Counter(
-        f"{t.state}: {re.sub(r'[-+]?[0-9][0-9.,]*', '#', shorten(t.reason, 90))}"
-        for t in record.trials
-        if t.state in ("stopped", "infeasible") and t.reason
-    )
-    return found.most_common(6)
+    """Return why trials were stopped or found infeasible, grouped: ``(an example, how many)``, most frequent first."""
+    groups: dict[str, list[str]] = {}
+    for trial in record.trials:
+        if trial.state in ("stopped", "infeasible") and trial.reason:
+            words = f"{trial.state}: {shorten(trial.reason, 110)}"
+            groups.setdefault(re.sub(r"[-+]?[0-9][0-9.,]*", "#", words), []).append(words)
+    found = [(words[0], len(words)) for words in groups.values()]
+    return sorted(found, key=lambda pair: -pair[1])[:6]
 
 
 def gap(record: RunRecord) -> str:
@@ -256,10 +258,10 @@ def machine_facts(record: RunRecord) -> list[tuple[str, str]]:
         if key == "channels_last":
             value = "channels last" if value else "contiguous"
         found.append((words, "; ".join(map(clean, value)) if isinstance(value, list | tuple) else shorten(value, 300)))
-    begun = [t.started for t in record.trials if t.started]
+    begun = [start for start, _ in record.clock.values()]
     if begun:
         found.append(("first trial started", moment(min(begun))))
-    ended = [t.finished for t in record.trials if t.finished]
+    ended = [end for _, end in record.clock.values()]
     if ended:
         found.append(("last trial finished", moment(max(ended))))
     return found

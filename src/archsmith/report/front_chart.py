@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsmith.report.record import RunRecord, TrialRecord, dig, number_in, rows_in
-from archsmith.report.svg import Plot, drawing, element, linear, logarithmic, mark, polyline, text_width
+from archsmith.report.record import RunRecord, dig, number_in, rows_in, spent
+from archsmith.report.svg import Plot, drawing, element, errors, linear, logarithmic, mark, polyline, text_width
 from archsmith.report.text import brief, clean, label, metric, percent, shorten
+from archsmith.trial import Trial
 
 __all__ = ["FrontMark", "axis_writer", "front_chart", "front_marks", "staircase"]
 
@@ -31,11 +32,11 @@ def front_marks(record: RunRecord, cost: str) -> list[FrontMark]:
     """Return everything that has both the main metric and ``cost``: trials, comparisons, and the winner last."""
     main = record.main.metric
     marks = []
-    deepest = max((_spent(t) for t in record.trials if t.state == "complete"), default=None)
+    deepest = max((spent(t) for t in record.trials if t.state == "complete"), default=None)
     for trial in record.trials:
         if trial.state not in ("complete", "cached") or main not in trial.metrics or cost not in trial.metrics:
             continue
-        kind = "outside" if trial.violation > 0 else "trial" if _spent(trial) == deepest else "low"
+        kind = "outside" if trial.violation > 0 else "trial" if spent(trial) == deepest else "low"
         title = f"Trial {trial.number}{_fidelity(trial)}{' (breaks a limit)' if trial.violation else ''}"
         marks.append(_mark(trial.metrics, main, cost, kind, "", title))
     for row in rows_in(record.result, "comparisons"):
@@ -65,7 +66,8 @@ def front_chart(record: RunRecord, cost: str, width: float, height: float) -> st
     larger = main.direction == "max"
     ys = _frame_range([m.y for m in marks], [m.y for m in marks if m.kind in ("winner", "finalist", *SHAPES)], larger)
     inside = [m.x for m in marks] + ([limit] if limit is not None else [])
-    y = linear(f"{label(main.metric)} on validation data", ys, axis_writer(main.metric, ys), *_bounds(main.metric))
+    make = errors if main.metric.endswith("accuracy") else linear
+    y = make(f"{label(main.metric)} on validation data", ys, axis_writer(main.metric, ys))
     plot = Plot(logarithmic(label(cost), inside, axis_writer(cost, inside)), y, width, height)
     parts = [*_limits(plot, record, cost), plot.frame()]
     parts.append(_steps(plot, [m for m in marks if m.kind in ("trial", "low")], larger, "found"))
@@ -107,8 +109,7 @@ def _steps(plot: Plot, marks: Sequence[FrontMark], larger: bool, class_: str) ->
 def axis_writer(name: str, values: Sequence[float]) -> Callable[[float], str]:
     """Return how a metric is written at a tick: with no more digits than its range needs."""
     if name.endswith("accuracy") and values:
-        digits = 0 if max(values) - min(values) > 0.04 else 1
-        return lambda value: percent(value, digits)
+        return lambda value: percent(value, 0 if abs(100 * value - round(100 * value)) < 1e-6 else 1)
     return lambda value: brief(name, value)
 
 
@@ -121,16 +122,12 @@ def _frame_range(values: Sequence[float], always: Sequence[float], larger: bool)
     """Leave out the far tail on the bad side, so that a few hopeless networks do not flatten the interesting ones."""
     array = np.array(values)
     low, high = np.quantile(array, [0.25, 0.75])
-    spread = 1.5 * max(float(high - low), 1e-9)
+    spread = 0.75 * max(float(high - low), 1e-9)
     if len(array) < 8:
         return [float(array.min()), float(array.max())]
     if larger:
         return [min([max(float(array.min()), float(low - spread)), *always]), float(array.max())]
     return [float(array.min()), max([min(float(array.max()), float(high + spread)), *always])]
-
-
-def _bounds(name: str) -> tuple[float | None, float | None]:
-    return (0.0, 1.0) if name.endswith("accuracy") else (None, None)
 
 
 def _limits(plot: Plot, record: RunRecord, cost: str) -> list[str]:
@@ -166,9 +163,5 @@ def _names(plot: Plot, marks: Sequence[FrontMark]) -> list[str]:
     return parts
 
 
-def _spent(trial: TrialRecord) -> float:
-    return float(np.prod(list(trial.fidelity.values()))) if trial.fidelity else float("inf")
-
-
-def _fidelity(trial: TrialRecord) -> str:
-    return "".join(f", {metric('', v)} {label(k)}" for k, v in trial.fidelity.items())
+def _fidelity(trial: Trial) -> str:
+    return "".join(f", {metric('', v)} {label(k)}" for k, v in trial.proposal.fidelity.items())

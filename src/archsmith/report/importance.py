@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import RandomForestRegressor  # type: ignore[import-untyped]
+from sklearn.ensemble import RandomForestRegressor
 
-from archsmith.report.record import TrialRecord
+from archsmith.report.record import spent
+from archsmith.trial import Trial
 
 __all__ = ["MINIMUM_TRIALS", "importance"]
 
@@ -33,13 +34,14 @@ class _Factor:
     rows: npt.NDArray[np.intp]  # the level of every trial
 
 
-def importance(trials: Sequence[TrialRecord], decisions: Iterable[str] = ()) -> list[tuple[str, float]]:
+def importance(trials: Sequence[Trial], decisions: Iterable[str] = ()) -> list[tuple[str, float]]:
     """Return ``(decision, share)``, largest first: how much of the variance of the loss each decision explains.
 
     Functional analysis of variance (Hutter, Hoos and Leyton-Brown, 2014): a random forest is fitted to the one-hot
     answers, then every tree is averaged exactly over all other decisions, each level of a decision counting the same,
     and the variance of what remains is divided by the tree's whole variance. Shares leave out what decisions explain
-    only together, so they sum to less than one. The fidelity of a trial is a factor that is not listed.
+    only together, so they sum to less than one. The fidelity of a trial is a factor too: what it explains alone is
+    taken out of the whole.
 
     ``decisions`` are the names to look at, all that occur when empty. Of an architecture tried more than once only
     the most expensive trial counts. Fewer than ``MINIMUM_TRIALS`` such trials, or equal losses, give an empty list.
@@ -52,27 +54,26 @@ def importance(trials: Sequence[TrialRecord], decisions: Iterable[str] = ()) -> 
     losses = np.minimum(losses, _upper_fence(losses))
     factors = [_factor(name, [trial.arch.get(name, _INACTIVE) for trial in kept]) for name in names]
     factors += [
-        _factor(name, [trial.fidelity.get(name, _INACTIVE) for trial in kept])
-        for name in dict.fromkeys(name for trial in kept for name in trial.fidelity)
+        _factor(name, [trial.proposal.fidelity.get(name, _INACTIVE) for trial in kept])
+        for name in dict.fromkeys(name for trial in kept for name in trial.proposal.fidelity)
     ]
     forest = RandomForestRegressor(
         n_estimators=_TREES, max_features=0.6, min_samples_leaf=2 if len(kept) > 40 else 1, random_state=0, n_jobs=1
     )
     forest.fit(np.hstack([factor.encoding[factor.rows] for factor in factors]), losses)
-    shares = np.mean([_shares(tree.tree_, factors) for tree in forest.estimators_], axis=0)
+    shares = np.mean([_shares(tree.tree_, factors, len(names)) for tree in forest.estimators_], axis=0)
     found = [(name, float(share)) for name, share in zip(names, shares, strict=False)]
     return sorted(found, key=lambda pair: -pair[1])
 
 
-def _highest_fidelity(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    best: dict[str, tuple[float, TrialRecord]] = {}
+def _highest_fidelity(trials: Sequence[Trial]) -> list[Trial]:
+    best: dict[str, Trial] = {}
     for trial in trials:
         if trial.state in ("complete", "cached") and trial.losses and math.isfinite(trial.losses[0]) and trial.arch:
-            spent = math.prod(trial.fidelity.values()) if trial.fidelity else math.inf
-            known = best.get(trial.arch_key)
-            if known is None or spent > known[0]:
-                best[trial.arch_key] = (spent, trial)
-    return [trial for _, trial in best.values()]
+            known = best.get(trial.arch.id)
+            if known is None or spent(trial) > spent(known):
+                best[trial.arch.id] = trial
+    return list(best.values())
 
 
 def _upper_fence(losses: Floats) -> float:
@@ -102,8 +103,8 @@ def _factor(name: str, answers: Sequence[Any]) -> _Factor:
     return _Factor(name, levels, encoding, np.array([index[t] for t in texts]))
 
 
-def _shares(tree: Any, factors: Sequence[_Factor]) -> Floats:
-    """Return the share of one tree's variance that each factor explains alone."""
+def _shares(tree: Any, factors: Sequence[_Factor], decisions: int) -> Floats:
+    """Return the share of one tree's variance that each of the first factors, the decisions, explains alone."""
     masks, values = _leaves(tree, factors)
     sizes = np.array([len(factor.levels) for factor in factors])
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -111,14 +112,13 @@ def _shares(tree: Any, factors: Sequence[_Factor]) -> Floats:
     weights = fractions.prod(axis=1)
     mean = float(weights @ values)
     variance = float(weights @ (values - mean) ** 2)
-    if variance <= 1e-18:
-        return np.zeros(len(factors))
-    shares = []
+    alone = []
     for k, (start, count) in enumerate(zip(starts, sizes, strict=True)):
         others = np.divide(weights, fractions[:, k], out=np.zeros_like(weights), where=fractions[:, k] > 0)
         marginal = (others * values) @ masks[:, start : start + count]
-        shares.append(float(np.mean((marginal - mean) ** 2)) / variance)
-    return np.array(shares)
+        alone.append(float(np.mean((marginal - mean) ** 2)))
+    left = variance - sum(alone[decisions:])
+    return np.array(alone[:decisions]) / left if left > 1e-18 else np.zeros(decisions)
 
 
 def _leaves(tree: Any, factors: Sequence[_Factor]) -> tuple[Floats, Floats]:

@@ -87,10 +87,10 @@ def tiles(items: Sequence[tuple[str, str, str]]) -> str:
     return f'<dl class="tiles">{"".join(cells)}</dl>' if cells else ""
 
 
-def pairs(items: Sequence[tuple[str, str]]) -> str:
-    """Return names with their values, one to a line."""
+def pairs(items: Sequence[tuple[str, str]], columns: bool = False) -> str:
+    """Return names with their values, one to a line; in two columns where there is room, if ``columns``."""
     lines = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in items)
-    return f'<dl class="pairs">{lines}</dl>' if items else ""
+    return f'<dl class="pairs{" columns" if columns else ""}">{lines}</dl>' if items else ""
 
 
 def bars(items: Sequence[Bar]) -> str:

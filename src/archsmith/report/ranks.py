@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from archsmith.report.record import RunRecord, TrialRecord, number_in, rows_in
+from archsmith.report.record import RunRecord, number_in, rows_in, spent
+from archsmith.trial import Trial
 
 __all__ = ["Pair", "fidelity_pairs", "kendall", "spearman"]
 
@@ -58,14 +59,14 @@ def fidelity_pairs(record: RunRecord) -> list[Pair]:
     """
     name = record.main.metric
     usable = [t for t in record.trials if t.state in ("complete", "cached") and name in t.metrics]
-    by_arch: dict[str, list[TrialRecord]] = {}
+    by_arch: dict[str, list[Trial]] = {}
     for trial in usable:
-        by_arch.setdefault(trial.arch_key, []).append(trial)
-    highest = max((_spent(t) for t in usable), default=0.0)
+        by_arch.setdefault(trial.arch.id, []).append(trial)
+    highest = max((spent(t) for t in usable), default=0.0)
     pairs = []
     for trials in by_arch.values():
-        low, high = min(trials, key=_spent), max(trials, key=_spent)
-        if _spent(low) < _spent(high) == highest:
+        low, high = min(trials, key=spent), max(trials, key=spent)
+        if spent(low) < spent(high) == highest:
             pairs.append(Pair(low.number, low.metrics[name], high.metrics[name], "search"))
     searched = {t.number: t.metrics[name] for t in usable}
     for row in rows_in(record.result, "finalists"):
@@ -73,11 +74,6 @@ def fidelity_pairs(record: RunRecord) -> list[Pair]:
         if number is not None and full is not None and int(number) in searched:
             pairs.append(Pair(int(number), searched[int(number)], full, "finalist"))
     return pairs
-
-
-def _spent(trial: TrialRecord) -> float:
-    """What was spent on a trial, as a product of its fidelities; without any, all that there is."""
-    return math.prod(trial.fidelity.values()) if trial.fidelity else math.inf
 
 
 def _ranks(values: Sequence[float]) -> Floats:

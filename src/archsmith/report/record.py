@@ -6,15 +6,17 @@ import csv
 import json
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from archsmith.errors import StoreError
 from archsmith.report.text import clean
-from archsmith.trial import Event, Objective, dominates, score
+from archsmith.store import SQLiteStore, read_mirror
+from archsmith.trial import Event, Objective, Trial, apply_event, front, leaders, minimize
 
-__all__ = ["RunRecord", "TrialRecord", "dig", "load_record", "number_in", "read_trials", "rows_in"]
+__all__ = ["Curve", "RunRecord", "dig", "limits_in", "load_record", "number_in", "objectives_in", "rows_in", "spent"]
 
 Curve = tuple[Mapping[str, float], ...]
 _LARGER_IS_BETTER = ("accuracy", "balanced_accuracy", "r2", "auc", "f1")
@@ -22,48 +24,17 @@ _MAIN = ("accuracy", "balanced_accuracy", "rmse", "mae", "r2", "log_loss")
 
 
 @dataclass(frozen=True)
-class TrialRecord:
-    """One trial as its log tells it; times are seconds since the epoch, for display only."""
-
-    number: int
-    state: str = "running"
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    losses: tuple[float, ...] = ()
-    violation: float = 0.0
-    fidelity: Mapping[str, float] = field(default_factory=dict)
-    arch: Mapping[str, Any] = field(default_factory=dict)
-    resume: int | None = None
-    reason: str = ""
-    seconds: float = 0.0
-    started: float | None = None
-    finished: float | None = None
-
-    @property
-    def measured(self) -> bool:
-        """Whether there is a usable result: every loss is finite and every limit holds."""
-        return (
-            self.state in ("complete", "cached")
-            and self.violation == 0.0
-            and bool(self.losses)
-            and all(math.isfinite(v) for v in self.losses)
-        )
-
-    @property
-    def arch_key(self) -> str:
-        """A text that is equal for equal architectures."""
-        return json.dumps(self.arch, sort_keys=True, default=str)
-
-
-@dataclass(frozen=True)
 class RunRecord:
     """A run folder in memory: its result, its trials in order, the learning curve of each, and its surroundings.
 
-    ``notes`` names what could not be read, in plain words.
+    ``clock`` holds when each ended trial was asked for and when it ended, in seconds since the epoch, for display
+    only. ``notes`` names what could not be read, in plain words.
     """
 
     folder: Path
     result: Mapping[str, Any] = field(default_factory=dict)
-    trials: tuple[TrialRecord, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    clock: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     curves: Mapping[int, Curve] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -86,8 +57,7 @@ class RunRecord:
         if found:
             return found
         names: set[str] = set(dig(self.result, "best", "metrics")).union(*(t.metrics for t in self.trials))
-        name = next((m for m in _MAIN if m in names), "accuracy")
-        return (Objective(name, "max" if name in _LARGER_IS_BETTER else "min"),)
+        return (_guess(names),)
 
     @property
     def main(self) -> Objective:
@@ -105,24 +75,18 @@ class RunRecord:
         return dig(self.result, "best")
 
     @property
-    def front(self) -> tuple[TrialRecord, ...]:
-        """The measured trials that no other one dominates.
+    def front(self) -> tuple[Trial, ...]:
+        """The trials at the highest fidelity that no other one dominates, each point once, best main metric first.
 
         With one objective alone the front would be a single point, so the cost it is drawn against is minimised too.
         """
-        measured = [t for t in self.trials if t.measured]
-        if len(self.objectives) > 1 or self.cost is None:
-            losses = {t.number: t.losses for t in measured}
-        else:
-            losses = {t.number: (t.losses[0], t.metrics.get(self.cost, math.inf)) for t in measured}
-        seen: set[tuple[float, ...]] = set()
-        kept = []
-        for trial in measured:
-            own = losses[trial.number]
-            if own not in seen and not any(dominates(other, own) for other in losses.values()):
-                seen.add(own)
-                kept.append(trial)
-        return tuple(sorted(kept, key=lambda t: losses[t.number]))
+        tried = leaders(self.trials)
+        if len(self.objectives) == 1 and self.cost is not None:
+            cost = minimize(self.cost)
+            tried = [replace(t, losses=(*t.losses, cost.loss(t.metrics))) for t in tried]
+        numbers = {t.losses: t.number for t in reversed(front(tried))}
+        by_number = {t.number: t for t in self.trials}
+        return tuple(by_number[numbers[losses]] for losses in sorted(numbers))
 
     @property
     def costs(self) -> tuple[str, ...]:
@@ -143,7 +107,7 @@ def load_record(folder: str | Path) -> RunRecord:
     folder = Path(folder)
     notes: list[str] = []
     result = _json(folder / "result.json", notes)
-    trials = read_trials(_events(folder, notes), objectives_in(result), limits_in(result))
+    trials, clock = _trials(_events(folder, notes), objectives_in(result), limits_in(result), notes)
     curves = {t.number: c for t in trials if (c := _curve(folder / "trials" / str(t.number) / "metrics.csv"))}
     environment = _json(folder / "env.json", notes)
     config: Mapping[str, Any] = {}
@@ -153,32 +117,7 @@ def load_record(folder: str | Path) -> RunRecord:
         pass
     except (OSError, tomllib.TOMLDecodeError) as error:
         notes.append(f"run.toml could not be read: {error}")
-    return RunRecord(folder, result, trials, curves, environment, config, tuple(notes))
-
-
-def read_trials(
-    events: Iterable[Event], objectives: Sequence[Objective] = (), limits: Mapping[str, float] | None = None
-) -> tuple[TrialRecord, ...]:
-    """Return the trials that a log tells of, by number.
-
-    Without ``objectives`` they are guessed from the first metrics that are found, as a running study has no result.
-    """
-    asked: dict[int, Event] = {}
-    ended: dict[int, Event] = {}
-    for event in events:
-        if event.trial is not None:
-            if event.kind == "asked":
-                asked.setdefault(event.trial, event)
-            elif event.kind == "finished":
-                ended[event.trial] = event
-    if not objectives:
-        names = {name for event in ended.values() for name in dig(event.data, "metrics")}
-        name = next((m for m in _MAIN if m in names), "accuracy")
-        objectives = (Objective(name, "max" if name in _LARGER_IS_BETTER else "min"),)
-    return tuple(
-        _trial(number, asked.get(number), ended.get(number), objectives, limits or {})
-        for number in sorted({*asked, *ended})
-    )
+    return RunRecord(folder, result, trials, clock, curves, environment, config, tuple(notes))
 
 
 def objectives_in(result: Mapping[str, Any]) -> tuple[Objective, ...]:
@@ -194,6 +133,11 @@ def limits_in(result: Mapping[str, Any]) -> dict[str, float]:
     """Return the limits that a result names."""
     limits = dig(result, "limits")
     return {str(k): v for k in limits if (v := number_in(limits, k)) is not None}
+
+
+def spent(trial: Trial) -> float:
+    """Return what was spent on a trial, as the product of its fidelities; infinite at the full cost."""
+    return math.prod(trial.proposal.fidelity.values()) if trial.proposal.fidelity else math.inf
 
 
 def dig(data: Any, *path: str) -> Mapping[str, Any]:
@@ -217,35 +161,37 @@ def number_in(data: Any, key: str) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _trial(
-    number: int, asked: Event | None, ended: Event | None, objectives: Sequence[Objective], limits: Mapping[str, float]
-) -> TrialRecord:
-    proposal = dig(asked.data, "proposal") if asked else {}
-    if asked and not proposal and "arch" in asked.data:
-        proposal = asked.data
-    arch = dig(proposal, "arch")
-    resume = proposal.get("resume")
-    outcome: Mapping[str, Any] = ended.data if ended else {}
-    metrics = _numbers(dig(outcome, "metrics"))
-    losses, violation = score(metrics, objectives, limits) if ended else ((), 0.0)
-    return TrialRecord(
-        number,
-        str(outcome.get("state", "complete")) if ended else "running",
-        metrics,
-        losses,
-        violation,
-        _numbers(dig(proposal, "fidelity")),
-        dict(arch),
-        resume if isinstance(resume, int) else None,
-        clean(outcome.get("reason") or "", 2_000),
-        number_in(outcome, "seconds") or 0.0,
-        (asked.time or None) if asked else None,
-        (ended.time or None) if ended else None,
-    )
+def _trials(
+    events: Sequence[Event], objectives: Sequence[Objective], limits: Mapping[str, float], notes: list[str]
+) -> tuple[tuple[Trial, ...], dict[int, tuple[float, float]]]:
+    """Read a log by the one reader there is, leaving out what it cannot read.
+
+    Without objectives they are guessed from the metrics that occur, as a running study has no result yet.
+    """
+    if not objectives:
+        objectives = (_guess({name for event in events for name in dig(event.data, "metrics")}),)
+    trials: dict[int, Trial] = {}
+    asked: dict[int, float] = {}
+    clock: dict[int, tuple[float, float]] = {}
+    skipped = 0
+    for event in events:
+        try:
+            ended = apply_event(trials, event, objectives, limits)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            skipped += 1
+            continue
+        if event.kind == "asked" and event.trial is not None:
+            asked[event.trial] = event.time
+        elif ended is not None and event.time > 0 and asked.get(ended.number, 0) > 0:
+            clock[ended.number] = (asked[ended.number], event.time)
+    if skipped:
+        notes.append(f"{skipped} event{'s' if skipped > 1 else ''} of the log could not be read.")
+    return tuple(trials[number] for number in sorted(trials)), clock
 
 
-def _numbers(data: Mapping[str, Any]) -> dict[str, float]:
-    return {str(k): v for k in data if (v := number_in(data, k)) is not None}
+def _guess(names: set[str]) -> Objective:
+    name = next((m for m in _MAIN if m in names), "accuracy")
+    return Objective(name, "max" if name in _LARGER_IS_BETTER else "min")
 
 
 def _json(path: Path, notes: list[str]) -> Mapping[str, Any]:
@@ -260,22 +206,23 @@ def _json(path: Path, notes: list[str]) -> Mapping[str, Any]:
 
 
 def _events(folder: Path, notes: list[str]) -> list[Event]:
-    """Read the plain-text mirror of the log; a crash may leave a torn line, so lines that fail are skipped."""
-    events, skipped = [], 0
-    try:
-        lines = (folder / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    for line in lines:
+    """Read the log of the run: from the store, else from its plain-text mirror."""
+    path, mirror = folder / "store.sqlite", folder / "events.jsonl"
+    if path.exists():
         try:
-            data = json.loads(line)
-            trial = data["trial"]
-            events.append(Event(data["kind"], trial, data.get("data") or {}, float(data.get("time") or 0.0)))
-        except (ValueError, KeyError, TypeError, RecursionError):
-            skipped += 1
-    if skipped:
-        notes.append(f"events.jsonl: {skipped} damaged line{'s' if skipped > 1 else ''} skipped")
-    return events
+            store = SQLiteStore(path, readonly=True)
+            try:
+                return [event for study in store.studies()[:1] for event in store.events(study)]
+            finally:
+                store.close()
+        except StoreError as error:
+            notes.append(f"The log could not be read, so its plain-text copy was used. {error}")
+    if mirror.exists():
+        try:
+            return list(read_mirror(mirror))
+        except StoreError as error:
+            notes.append(str(error))
+    return []
 
 
 def _curve(path: Path) -> Curve:

@@ -103,8 +103,8 @@ def comparison_section(record: RunRecord) -> str:
     heads = [
         "",
         "kind",
-        f"{label(name)}, test",
-        f"{label(name)}, validation",
+        f"test {label(name)}",
+        f"validation {label(name)}",
         *map(label, record.costs[:2]),
         "training",
         "",
@@ -133,23 +133,21 @@ def comparison_section(record: RunRecord) -> str:
 
 def search_section(record: RunRecord) -> str:
     """How the search went: the best so far, the learning curves, and how trials ended."""
-    found, name = counts(record), label(record.main.metric)
+    found = counts(record)
     total = sum(found.values())
     words = {
-        "complete": "trained and measured",
-        "cached": "known already, not trained again",
-        "infeasible": "broke a limit, never trained",
+        "complete": "measured",
+        "cached": "known already",
+        "infeasible": "broke a limit",
         "stopped": "stopped early",
         "failed": "failed",
         "running": "not finished",
     }
     ended = [Bar(words.get(s, s), n / total, f"{n:,}") for s, n in found.items()]
-    best = figure(
-        [best_chart(record, 440, 310)], f"Best {name} so far; small dots are single trials.", title="Best so far"
-    )
+    best = figure([best_chart(record, 440, 310)], "Small dots are single trials.", title="Best so far")
     curves = figure(
         [curves_chart(record, 440, 310)],
-        "Every line is a trial; the strong one is the winner.",
+        "Every line is a trial; the strong ones are the winner, in the search and in its final training.",
         [("stopped", "stopped"), ("failed", "failed"), ("winner", "final training")],
         title="Learning curves",
     )
@@ -177,6 +175,7 @@ def search_section(record: RunRecord) -> str:
         paragraph(about + "."),
         f'<div class="two">{best}{curves}</div>',
         "<h3>How trials ended</h3>",
+        paragraph("What breaks a limit is not trained, and what is known already is not trained again.", "soft"),
         bars(ended),
         groups,
         reasons,
@@ -244,7 +243,7 @@ def winner_section(record: RunRecord, block: Block | None = None) -> str:
         for k, v in dig(best, "arch").items()
     ]
     if answers:
-        parts.append(f"<h3>Its decisions</h3>{pairs(answers)}")
+        parts.append(f"<h3>Its decisions</h3>{pairs(answers, columns=True)}")
     if source:
         parts.append(f"<h3>Its source</h3>{highlight(source)}")
     return section("The winner", *parts)
@@ -269,8 +268,8 @@ def decisions_section(record: RunRecord) -> str:
     shown, top = shares[:16], max(shares[0][1], 1e-9)
     text = (
         f"How much of the differences in {label(record.main.metric)} between trials each decision explains by itself "
-        f"(functional analysis of variance with a random forest). About {percent(rest, 0)} is left to combinations of "
-        "decisions, to the length of training and to chance. These are properties of this run, not laws."
+        f"(functional analysis of variance with a random forest, the length of training set aside). About "
+        f"{percent(rest, 0)} is left to combinations and to chance. These are properties of this run, not laws."
     )
     hidden = len(shares) - len(shown)
     more = paragraph(

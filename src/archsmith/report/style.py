@@ -38,9 +38,9 @@ h3{{font:600 15px/1.4 {_SANS};margin:34px 0 8px}}
 p{{margin:0 0 16px;max-width:42em}}.soft{{color:var(--soft)}}
 figure{{margin:26px 0 0;min-width:0}}figure h3{{margin:0 0 6px}}
 figcaption{{font-size:14px;line-height:1.5;color:var(--soft);margin-top:10px;max-width:46em}}
-.two{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr));gap:12px 40px}}
+.two{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:12px 40px}}
 svg{{display:block;width:100%;height:auto;overflow:visible}}
-.narrow{{display:none}}
+.narrow{{display:none}}.narrow svg{{max-width:none!important}}
 .legend{{display:flex;flex-wrap:wrap;gap:2px 18px;list-style:none;padding:0;
 margin:0 0 12px;font-size:13.5px;color:var(--soft)}}
 .key{{display:inline-block;width:9px;height:9px;border-radius:50%;margin-right:7px;background:var(--c)}}
@@ -96,6 +96,7 @@ tr.strong td{{font-weight:600}}tr.strong td:first-child{{box-shadow:inset 3px 0 
 .pairs{{margin:14px 0 22px;font-size:14.5px}}
 .pairs div{{display:grid;grid-template-columns:minmax(110px,220px) 1fr;gap:4px 18px;padding:6px 0;
 border-bottom:1px solid var(--hair)}}
+.columns{{columns:2;column-gap:40px}}.columns div{{break-inside:avoid;grid-template-columns:minmax(90px,180px) 1fr}}
 .pairs dt{{color:var(--soft)}}.pairs dd{{margin:0;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}}
 pre{{background:var(--card);border-radius:8px;padding:16px 18px;overflow:auto;
 font:13px/1.55 {_MONO};margin:14px 0 22px;tab-size:4}}
@@ -107,7 +108,9 @@ main{{padding:30px 18px 64px}}h1{{font-size:27px}}.verdict{{font-size:18.5px}}h2
 section{{margin-top:50px}}
 .wide{{display:none}}.narrow{{display:block}}.tiles{{grid-template-columns:1fr 1fr}}.tiles dd{{font-size:20px}}
 .bars>div{{grid-template-columns:1fr auto}}.bars .track{{grid-column:1/-1;grid-row:2}}.bar-value{{min-width:0}}
-.pairs div{{grid-template-columns:1fr}}.pairs dd{{margin-bottom:2px}}pre{{font-size:12px;padding:12px 14px}}
+.columns{{columns:1}}.pairs div{{grid-template-columns:1fr}}
+.columns div{{grid-template-columns:1fr auto}}.pairs dd{{margin-bottom:2px}}
+pre{{font-size:12px;padding:12px 14px}}
 }}
 @media print{{
 :root{{{_LIGHT}--paper:#fff}}*{{print-color-adjust:exact;-webkit-print-color-adjust:exact}}

@@ -20,7 +20,7 @@ def summary(record: RunRecord) -> str:
     name, cost = record.main.metric, record.costs[:2]
     lines = rivals(record)
     if any(r.kind != "winner" for r in lines):
-        heads = ["", f"{label(name)}, test", f"{label(name)}, validation", *map(label, cost), "training"]
+        heads = ["", f"test {label(name)}", f"validation {label(name)}", *map(label, cost), "training"]
         rows = [
             [
                 r.name,

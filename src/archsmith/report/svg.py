@@ -8,22 +8,42 @@ from dataclasses import dataclass
 
 from archsmith.report.text import TIMES, escape, number
 
-__all__ = ["Axis", "Plot", "cross", "drawing", "element", "linear", "logarithmic", "mark", "polyline", "text_width"]
+__all__ = [
+    "Axis",
+    "Plot",
+    "cross",
+    "drawing",
+    "element",
+    "errors",
+    "linear",
+    "logarithmic",
+    "mark",
+    "polyline",
+    "text_width",
+]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What one axis shows: its range, its label, and how a value is written at a tick."""
+    """What one axis shows: its range, its label, and how a value is written at a tick.
+
+    ``steps`` are the distances ticks may have, where powers of ten would read badly (minutes). With ``error`` a share
+    is drawn by the logarithm of what is missing to 1, so that 98 % and 99 % lie as far apart as 80 % and 90 %.
+    """
 
     label: str
     low: float
     high: float
     log: bool = False
     write: Callable[[float], str] = number
+    steps: tuple[float, ...] = ()
+    error: bool = False
 
     def position(self, value: float) -> float:
         """Return where ``value`` lies, 0 at the low end and 1 at the high end; beyond the ends it is held there."""
-        if self.log:
+        if self.error:
+            low, high, value = (-math.log(max(1 - v, 1e-9)) for v in (self.low, self.high, value))
+        elif self.log:
             low, high, value = math.log(self.low), math.log(self.high), math.log(max(value, self.low))
         else:
             low, high = self.low, self.high
@@ -31,7 +51,10 @@ class Axis:
 
     def ticks(self, count: int) -> list[float]:
         """Return about ``count`` round values inside the range."""
-        return _log_ticks(self.low, self.high, count) if self.log else _ticks(self.low, self.high, count)
+        if self.error:
+            missing = _log_ticks(1 - self.high, 1 - self.low, count + 1)
+            return [round(1 - v, 12) for v in reversed(missing)]
+        return _log_ticks(self.low, self.high, count) if self.log else _ticks(self.low, self.high, count, self.steps)
 
 
 @dataclass(frozen=True)
@@ -93,7 +116,7 @@ def drawing(width: float, height: float, inner: str, description: str, class_: s
         role="img",
         aria_label=description,
         class_=class_ or None,
-        style=f"max-width:{_value(width * 1.15)}px",
+        style=f"max-width:{_value(width * 1.04)}px",
     )
 
 
@@ -148,15 +171,24 @@ def logarithmic(label: str, values: Sequence[float], write: Callable[[float], st
     return Axis(label, min(values) / 1.25, max(values) * 1.25, True, write)
 
 
+def errors(label: str, values: Sequence[float], write: Callable[[float], str] = number) -> Axis:
+    """Return an axis for shares near 1 by what they miss of it; a linear one where that would not help."""
+    missing = [1 - v for v in values if v < 1]
+    if not missing or max(missing) / min(missing) < 2.5 or max(missing) > 0.7:
+        return linear(label, values, write, 0.0, 1.0)
+    least = min(missing) if len(missing) == len(values) else min(missing) / 2
+    return Axis(label, 1 - min(max(missing) * 1.08, 1.0), 1 - least / 1.15, write=write, error=True)
+
+
 def text_width(text: str, font: float) -> float:
     """Return about how wide ``text`` is drawn at a font size, in pixels: there is no font to measure here."""
     return sum(0.36 if c in "iljtfr.,:;'|!() " else 0.9 if c in _WIDE else 0.63 for c in text) * font
 
 
-def _ticks(low: float, high: float, count: int) -> list[float]:
+def _ticks(low: float, high: float, count: int, steps: Sequence[float] = ()) -> list[float]:
     raw = (high - low) / max(count, 1)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw * 0.999)
+    step = next(s for s in (*steps, *(s * power for s in (1, 2, 5, 10))) if s >= raw * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(i * step, 12) for i in range(first, last + 1)]
 
@@ -164,7 +196,7 @@ def _ticks(low: float, high: float, count: int) -> list[float]:
 def _log_ticks(low: float, high: float, count: int) -> list[float]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     chosen: list[float] = []
-    for digits in ((1, 2, 5), (1, 3), (1,)):
+    for digits in ((1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         chosen = [d * 10.0**p for p in powers for d in digits if low <= d * 10.0**p <= high]
         if len(chosen) <= count + 1:
             break

@@ -7,17 +7,18 @@ import io
 import math
 from collections.abc import Sequence
 
-from archsmith.report.record import RunRecord, TrialRecord
+from archsmith.report.record import RunRecord
 from archsmith.report.text import csv_cell
+from archsmith.trial import Trial
 
 __all__ = ["leaderboard_csv", "pareto_csv", "ranked"]
 
 
-def ranked(record: RunRecord) -> list[TrialRecord]:
+def ranked(record: RunRecord) -> list[Trial]:
     """Return all trials: measured ones best first, then what breaks a limit, then what has no result."""
 
-    def key(trial: TrialRecord) -> tuple[int, float, float, int]:
-        if trial.measured:
+    def key(trial: Trial) -> tuple[int, float, float, int]:
+        if trial.usable:
             return 0, trial.losses[0], 0.0, trial.number
         if trial.state in ("complete", "cached"):
             return 1, trial.violation, trial.losses[0] if trial.losses else math.inf, trial.number
@@ -36,9 +37,9 @@ def pareto_csv(record: RunRecord) -> str:
     return _csv(record, record.front)
 
 
-def _csv(record: RunRecord, trials: Sequence[TrialRecord]) -> str:
+def _csv(record: RunRecord, trials: Sequence[Trial]) -> str:
     metrics = list(dict.fromkeys(name for t in record.trials for name in t.metrics))
-    fidelity = list(dict.fromkeys(name for t in record.trials for name in t.fidelity))
+    fidelity = list(dict.fromkeys(name for t in record.trials for name in t.proposal.fidelity))
     answers = list(dict.fromkeys(name for t in record.trials for name in t.arch))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -55,7 +56,13 @@ def _csv(record: RunRecord, trials: Sequence[TrialRecord]) -> str:
     ]
     writer.writerow([csv_cell(h) for h in [*heads, *(f"arch.{n}" for n in answers)]])
     for rank, t in enumerate(trials, 1):
-        row = [rank, t.number, t.state, *(t.metrics.get(n) for n in metrics), *(t.fidelity.get(n) for n in fidelity)]
-        row += [t.resume, t.seconds, t.violation, t.reason, *(t.arch.get(n) for n in answers)]
+        row = [
+            rank,
+            t.number,
+            t.state,
+            *(t.metrics.get(n) for n in metrics),
+            *(t.proposal.fidelity.get(n) for n in fidelity),
+        ]
+        row += [t.proposal.resume, t.seconds, t.violation, t.reason, *(t.arch.get(n) for n in answers)]
         writer.writerow([csv_cell(cell) for cell in row])
     return file.getvalue()

@@ -46,7 +46,7 @@ _LABELS = {
     "log_loss": "log loss",
     "macs": "multiply-adds",
     "mae": "mean absolute error",
-    "onnx_latency_ms": "ONNX Runtime latency",
+    "onnx_latency_ms": "ONNX latency",
     "params": "parameters",
     "r2": "R²",
     "rmse": "RMSE",

@@ -7,31 +7,36 @@ from collections.abc import Mapping, Sequence
 
 from archsmith.report.front_chart import axis_writer
 from archsmith.report.ranks import Pair
-from archsmith.report.record import Curve, RunRecord, TrialRecord, number_in
+from archsmith.report.record import Curve, RunRecord, number_in
 from archsmith.report.svg import Axis, Plot, cross, drawing, element, linear, mark, polyline
 from archsmith.report.text import brief, duration, label, metric, number
+from archsmith.trial import Trial
 
 __all__ = ["best_chart", "busy_times", "curves_chart", "pairs_chart"]
 
 LONGEST_PAUSE = 30.0  # seconds between two trials in which a strategy may have been thinking
 MOST_CURVES = 120
+TIME_STEPS = tuple(
+    unit * n
+    for unit, counts in ((1, (1, 2, 5, 10, 15, 30)), (60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12)))
+    for n in counts
+)
 
 
-def busy_times(trials: Sequence[TrialRecord]) -> dict[int, float]:
+def busy_times(record: RunRecord) -> dict[int, float]:
     """Return for each finished trial the seconds after which it finished, counting only time in which work went on.
 
     A study that was stopped and resumed next week does not show a week of nothing: gaps in which no trial ran are
     closed. Without clock times the trials' own seconds are added up.
     """
-    ended = [t for t in trials if t.state != "running"]
-    timed = [t for t in ended if t.started is not None and t.finished is not None]
-    if len(timed) < len(ended) or not timed:
+    ended = [t for t in record.trials if t.state != "running"]
+    if any(t.number not in record.clock for t in ended) or not ended:
         total, times = 0.0, {}
         for trial in ended:
             total += trial.seconds
             times[trial.number] = total
         return times
-    spans = sorted((t.started or 0.0, t.finished or 0.0, t.number) for t in timed)
+    spans = sorted((*record.clock[t.number], t.number) for t in ended)
     origin = reached = spans[0][0]
     closed, times = 0.0, {}
     for start, end, trial_number in spans:
@@ -43,13 +48,13 @@ def busy_times(trials: Sequence[TrialRecord]) -> dict[int, float]:
 
 def best_chart(record: RunRecord, width: float, height: float) -> str:
     """Return the best main metric so far against the time of the search; empty without a measured trial."""
-    times = busy_times(record.trials)
+    times = busy_times(record)
     main = record.main
     sign = 1.0 if main.direction == "max" else -1.0
     measured = sorted((times[t.number], t.metrics[main.metric], t) for t in _measured(record) if t.number in times)
     if not measured:
         return ""
-    best: list[tuple[float, float, TrialRecord]] = []
+    best: list[tuple[float, float, Trial]] = []
     for time, value, trial in measured:
         if not best or sign * value > sign * best[-1][1]:
             best.append((time, value, trial))
@@ -59,7 +64,7 @@ def best_chart(record: RunRecord, width: float, height: float) -> str:
     end = max(measured[-1][0], 1e-6)
     shown = [*values, *near]
     y = linear(f"best {label(main.metric)} so far", shown, axis_writer(main.metric, shown))
-    plot = Plot(Axis("time of the search", 0.0, end * 1.02, write=duration), y, width, height)
+    plot = Plot(Axis("time of the search", 0.0, end * 1.02, write=duration, steps=TIME_STEPS), y, width, height)
     parts = [plot.frame()]
     for time, value, trial in measured:
         if y.low <= value <= y.high:
@@ -105,8 +110,6 @@ def curves_chart(record: RunRecord, width: float, height: float) -> str:
         parts.append(polyline(points, f"curve {kind}", title))
         if trial.state in ("stopped", "failed"):
             marks.append(cross(points[-1], 3.6, f"end {trial.state}", title))
-        elif trial.state == "complete":
-            marks.append(mark("circle", points[-1], 1.8, "dot low", title))
     if final:
         parts.append(polyline([plot.at(x, y) for x, y in final], "curve final", "The final training of the winner"))
         x, y = plot.at(*final[-1])
@@ -141,12 +144,12 @@ def pairs_chart(record: RunRecord, pairs: Sequence[Pair], width: float, height: 
     return drawing(width, height, "".join(parts), f"Cheap scores against full trainings of {len(pairs)} architectures")
 
 
-def _measured(record: RunRecord) -> list[TrialRecord]:
-    return [t for t in record.trials if t.measured and record.main.metric in t.metrics]
+def _measured(record: RunRecord) -> list[Trial]:
+    return [t for t in record.trials if t.usable and record.main.metric in t.metrics]
 
 
-def _title(trial: TrialRecord, name: str) -> str:
-    spent = "".join(f", {number(v, 3)} {label(k)}" for k, v in trial.fidelity.items())
+def _title(trial: Trial, name: str) -> str:
+    spent = "".join(f", {number(v, 3)} {label(k)}" for k, v in trial.proposal.fidelity.items())
     return f"Trial {trial.number}{spent}: {label(name)} {metric(name, trial.metrics[name])}"
 
 
@@ -163,7 +166,7 @@ def _column(record: RunRecord) -> str:
 
 def _line(record: RunRecord, number: int, column: str) -> list[tuple[float, float]]:
     own = _points(record.curves[number], column)
-    parents = {t.number: t.resume for t in record.trials}
+    parents = {t.number: t.proposal.resume for t in record.trials}
     parent = parents.get(number)
     seen = {number}
     while own and parent is not None and parent not in seen:
