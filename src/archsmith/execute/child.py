@@ -109,7 +109,7 @@ class Child:
         self.connection.close()
 
     def kill(self) -> tuple[int | None, float | None]:
-        """Kill the worker and what it started; return its exit code, and the peak of the largest worker so far in MB."""
+        """Kill the worker and what it started; return its exit code, and the largest worker's peak so far in MB."""
         pid = self.process.pid
         if self.process.is_alive():
             if self.mute:  # it is ending by itself, and how it ends says why

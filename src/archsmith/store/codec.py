@@ -31,11 +31,11 @@ def decode(text: str) -> dict[str, Any]:
 
 
 def check_event(event: Event) -> None:
-    """Raise ``ValueError`` for a time that is not finite, a trial number no database takes, or an unreadable kind."""
+    """Raise ``ValueError`` for a time that is not finite, or a trial or kind that no database takes."""
     if not math.isfinite(event.time):
         raise ValueError(f"The time of an event must be finite. Got {event.time!r} instead.")
-    if event.trial is not None and not 0 <= event.trial < 2**63:
-        raise ValueError(f"The trial of an event must be None or from 0 to 2**63 - 1. Got {event.trial!r} instead.")
+    if event.trial is not None and not -(2**63) <= event.trial < 2**63:
+        raise ValueError(f"The trial of an event must be None or an integer of 64 bits. Got {event.trial!r} instead.")
     if not _plain(event.kind):
         raise ValueError(f"The kind of an event must be plain text. Got {event.kind!r} instead.")
 

@@ -23,8 +23,8 @@ class Store(Protocol):
       after ``k``. It yields at least what was there when it was called. A study that is not there has no events.
     - What comes back equals what went in: ``data`` is JSON-ready (mappings with text keys, lists, text, integers,
       floats, booleans, None), and in addition NaN, the infinities and any text, lone surrogates too, come back as they
-      were; tuples come back as lists. Anything else raises ``TypeError``; a ``time`` that is not finite or a ``trial``
-      below 0 or above 2**63 - 1 raises ``ValueError``.
+      were; tuples come back as lists. Anything else raises ``TypeError``; a ``time`` that is not finite and a ``trial``
+      of more than 64 bits raise ``ValueError``.
     - Studies do not see each other. Their names are text of at least one character, without NUL.
 
     Raises ``StoreError`` when the log is missing, locked, damaged, full, or not ours.
