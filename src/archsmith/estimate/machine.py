@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -34,6 +34,12 @@ class Machine:
     def to_json(self) -> dict[str, Any]:
         """Return the machine as JSON-ready data."""
         return {**asdict(self), "notes": list(self.notes)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Machine:
+        """Return the machine that ``to_json`` wrote; other keys are ignored."""
+        values = {f.name: data[f.name] for f in fields(Machine) if f.name in data}
+        return Machine(**{**values, "notes": tuple(data.get("notes", ()))})
 
 
 def autocast(machine: Machine) -> torch.autocast:

@@ -87,15 +87,17 @@ def train_contenders(
     longest: float,
     seed: int,
     say: Callable[[str], None],
+    least_count: int = 2,
 ) -> tuple[list[Comparison], list[str]]:
     """Train contenders for the same time each with the winner's recipe; return them, and the names that did not fit.
 
     Each gets an equal part of ``share`` seconds but no more than ``longest``; as many take part as get ``least``
-    seconds or more. The winner counts among them, so that the comparison is at equal cost.
+    seconds or more. The winner counts among them, so that the comparison is at equal cost, and fewer than
+    ``least_count`` are not worth it.
     """
     share = min(share, clock.left(reserve))
     fitting = min(len(waiting), int(share / max(least, 0.5)))
-    if fitting < 2:
+    if fitting < least_count:
         return [], [c.name for c in waiting if c.kind != "winner"]
     each = min(share / fitting, longest)
     done: list[Comparison] = []
@@ -142,7 +144,7 @@ def boosting(task: Task, seed: int) -> Comparison:
 def measure(task: Task, predict: Callable[[Tensor], Tensor], split: Split) -> dict[str, float]:
     """Return the metrics of a function from raw inputs to outputs in the person's units, in batches."""
     with torch.no_grad():
-        outputs = torch.cat([predict(x) for x in split.x.split(1024)])
+        outputs = torch.cat([predict(x) for x in torch.split(split.x, 1024)])
     if task.spec.goal == "regression":
         outputs = (outputs - task.center) / task.scale  # the metrics are defined on what a network puts out
     return metrics(task, outputs, split.y)

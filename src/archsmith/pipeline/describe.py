@@ -8,15 +8,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from archsmith.errors import SpaceError
 from archsmith.pipeline.folder import cpu_name
 from archsmith.pipeline.work import Work
 from archsmith.space import Space, count
-from archsmith.task import baseline
+from archsmith.task import Task, baseline
+from archsmith.trial import Objective
 
-__all__ = ["describe", "noise", "phases"]
+__all__ = ["describe", "phases", "standard_error"]
 
 WATTS_PER_CORE = 8.0
 
@@ -72,18 +73,19 @@ def phases(work: Work) -> list[dict[str, Any]]:
     ]
 
 
-def noise(work: Work, metrics: Mapping[str, float]) -> float:
+def standard_error(
+    objective: Objective, metrics: Mapping[str, float], task: Task, seeds: Sequence[float] = ()
+) -> float:
     """Return the standard error of the difference of two networks' main metric on the validation split.
 
     For shares of hits it is that of two independent proportions, which is too wide for two networks on the same
     samples, and rightly careful; for others the deviation over the seeds, where there are several, else zero.
     """
-    name, rows = work.objective.metric, len(work.task.valid)
-    if name in ("accuracy", "balanced_accuracy", "macro_f1"):
-        share = min(max(metrics[name], 0.0), 1.0)
+    rows = len(task.valid)
+    if objective.metric in ("accuracy", "balanced_accuracy", "macro_f1"):
+        share = min(max(metrics[objective.metric], 0.0), 1.0)
         return math.sqrt(2 * max(share * (1 - share), 0.25 / rows) / rows)
-    values = work.finalists[0].values(name)
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    return statistics.stdev(seeds) if len(seeds) > 1 else 0.0
 
 
 def _curve(rows: Sequence[Mapping[str, float]], name: str) -> list[list[float | None]]:

@@ -56,6 +56,7 @@ class Request:
     folds: int = 0
     formats: tuple[str, ...] = FORMATS
     name: str = ""
+    in_memory: bool = False
 
     def __post_init__(self) -> None:
         for what, value, allowed in (
@@ -101,4 +102,3 @@ def resolve_objectives(objectives: Sequence[str | Objective], main: Objective) -
         found.append(METRICS[name] if isinstance(given, str) else given)
     quality = [o for o in found if o.metric not in LIMITS]
     return tuple(found) if quality else (main, *found)
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,14 @@ import torch
 from torch import nn
 
 from archsmith.errors import StoreError
+from archsmith.export import load_network
 from archsmith.task import Reader, prepare
 from archsmith.trial import Trial
 
-__all__ = ["Best", "Result", "load_network", "load_result", "predict"]
+__all__ = ["Best", "Result", "load_result", "predict"]
+
+
+PREDICTED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class Result:
         return str(self.data["verdict"])
 
     def _repr_html_(self) -> str:
-        return f'<p><b>archsmith</b>: {_escape(self.verdict)}</p><p><a href="{_escape(str(self.report))}">report</a></p>'
+        return (
+            f'<p><b>archsmith</b>: {_escape(self.verdict)}</p><p><a href="{_escape(str(self.report))}">report</a></p>'
+        )
 
 
 def _escape(text: str) -> str:
@@ -84,27 +89,14 @@ def predict(folder: str | Path, source: Any) -> list[dict[str, Any]]:
     task = load_result(root)["task"]
     reader = Reader.from_json(task)
     rows = prepare(reader, source)
-    model = load_network(root)
+    model = load_network(root / "best")
     with torch.no_grad():
-        outputs = torch.cat([model(x) for x in rows.split(256)])
+        outputs = torch.cat([model(x) for x in torch.split(rows, PREDICTED_AT_ONCE)])
     if reader.goal == "regression":
         return [{reader.target or "prediction": float(v)} for v in outputs.reshape(-1)]
     chances = outputs.softmax(dim=1)
     best = chances.max(dim=1)
     return [
-        {"label": reader.labels[int(i)], "probability": float(p)} for i, p in zip(best.indices, best.values, strict=True)
+        {"label": reader.labels[int(i)], "probability": float(p)}
+        for i, p in zip(best.indices, best.values, strict=True)
     ]
-
-
-def load_network(folder: Path) -> nn.Module:
-    """Return the shipped network of a run folder, from ``best/model.py`` and its weights, in evaluation mode.
-
-    The file is the run's own and holds nothing of this project; it is run, so open only folders you trust. Raises
-    ``StoreError`` when it is missing.
-    """
-    path = folder / "best" / "model.py"
-    if not path.is_file():
-        raise StoreError(f"{path} is missing, so this run has no network to predict with. Search again.")
-    module = runpy.run_path(str(path))
-    network: nn.Module = module["load"]()
-    return network.eval()

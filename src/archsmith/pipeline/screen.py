@@ -107,12 +107,17 @@ class Screen:
 class Probe:
     """How much of a space satisfies the limits: ``accepted`` of ``drawn`` random architectures.
 
-    ``starts`` holds a few that do, to begin the search with where they are rare.
+    ``starts`` holds at least one that does, to begin the search with where they are rare.
     """
 
     drawn: int
     accepted: int
     starts: tuple[Arch, ...] = ()
+
+    @property
+    def rare(self) -> bool:
+        """Whether a search that begins at random would look long for something feasible."""
+        return self.accepted * 4 < self.drawn
 
 
 def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.random.Generator) -> Probe:
@@ -128,7 +133,7 @@ def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.ran
         seen.append(_judge(arch, screen, limits))
     accepted = [arch for excess, arch, _ in seen if excess == 0]
     if accepted:
-        return Probe(len(seen), len(accepted), tuple(accepted[:4]) if len(accepted) * 4 < len(seen) else ())
+        return Probe(len(seen), len(accepted), tuple(accepted[:4]))
     best = min(seen, key=lambda row: row[0])
     until = time.monotonic() + PROBE_SECONDS
     while best[0] > 0 and time.monotonic() < until:

@@ -67,7 +67,7 @@ def search(
     task = load(data, target=target, seed=seed, folds=folds, name=name, **options)
     found, space_name = _space(space, task)
     request = Request(
-        data if isinstance(data, str) else task.name,
+        str(data) if isinstance(data, str | Path) else task.name,
         seconds,
         None if target is None else str(target),
         bounds,
@@ -81,6 +81,7 @@ def search(
         folds,
         tuple(formats),
         name or task.name,
+        in_memory=not isinstance(data, str | Path),
     )
     folder = make_folder(out, request.name)
     write_toml(folder / "run.toml", request.to_toml())

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from archsmith.build.source import shipped_source
-from archsmith.export import export
+from archsmith.errors import ExportError
+from archsmith.export import Facts, available_formats, check, convert, export
 from archsmith.pipeline.comparisons import Comparison, measure
-from archsmith.pipeline.describe import describe, noise, phases
+from archsmith.pipeline.describe import describe, phases, standard_error
 from archsmith.pipeline.folder import write_json, write_manifest
-from archsmith.pipeline.result import Best, Result
+from archsmith.pipeline.result import Best, Result, load_result
 from archsmith.pipeline.screen import shipped
 from archsmith.pipeline.verdict import verdict
 from archsmith.pipeline.work import Work, costs
@@ -20,11 +23,17 @@ from archsmith.report.write import write_reports
 from archsmith.task import Split
 from archsmith.trial import front
 
-__all__ = ["ship"]
+__all__ = ["export_again", "ship"]
+
+REPORTING_S = 3.0
 
 
 def ship(work: Work) -> Result:
-    """Open the test split, export and verify the winner, write the run folder's files, and return the result."""
+    """Open the test split, export and verify the winner, write the run folder's files, and return the result.
+
+    The network's own files come first and the exports after, each format on its own, so that whatever becomes of a
+    format there is a usable network. What failed is in the result, with the reason.
+    """
     work.announce("test, export and report")
     winner, task, request = work.finalists[0], work.task, work.request
     network = shipped(task, winner.network)
@@ -33,23 +42,81 @@ def ship(work: Work) -> Result:
     tested = measure(task, network, test)
     work.compared = [_tested(work, c, test) for c in work.compared]
     text = shipped_source(work.space, winner.trial.arch, task.preprocess, _after(task.postprocess))
-    words = verdict(work.objective, known, tested, work.compared, work.missing, request.limits, noise(work, known))
+    error = standard_error(work.objective, known, task, winner.values(work.objective.metric))
+    words = verdict(work.objective, known, tested, work.compared, work.missing, request.limits, error)
     data = describe(work, known, tested, text, words)
-    write_json(work.folder / "result.json", data)  # from here on there is a result, whatever becomes of the exports
-    exports = export(network, text, _facts(work), work.folder, request.formats, deadline=work.clock.deadline(3.0))
-    data["exports"] = exports
-    onnx = next((e for e in exports if e["format"] == "onnx"), {})
-    if onnx.get("latency_ms") is not None:
-        data["best"]["metrics"]["onnx_latency_ms"] = onnx["latency_ms"]
+    best = work.folder / "best"
+    facts = Facts(
+        request.name,
+        task.spec,
+        tuple(task.train.x.shape[1:]),
+        task.labels,
+        tuple(c.to_json() for c in task.columns),
+        task.target,
+        {k: v for k, v in known.items() if k not in ("train_loss", "epochs", "seconds")},
+        tested,
+        (words, *task.notes),
+    )
+    export(network, text, facts, task.valid.x[:7], best, ["safetensors"])
+    write_json(best / "arch.json", winner.trial.arch.to_json())
+    write_json(best / "metrics.json", {"validation": known, "test": tested})
+    write_json(work.folder / "result.json", data)
+    data["exports"] = _exports(work, best)
+    latency = next((e.get("latency_ms") for e in data["exports"] if e["format"] == "onnx"), None)
+    if latency is not None:
+        data["best"]["metrics"]["onnx_latency_ms"] = latency
     work.announce("done")
     data["phases"] = phases(work)
     write_json(work.folder / "result.json", data)
     report = write_reports(work.folder, block_of(winner.network))
     write_manifest(work.folder)
     work.say({"type": "done", "report": str(report)})
-    best = Best(network, known, tested, dict(winner.trial.arch), text)
     assert work.study is not None
-    return Result(best, tuple(front(work.study.trials)), report, work.folder, data)
+    found = Best(network, data["best"]["metrics"], tested, dict(winner.trial.arch), text)
+    return Result(found, tuple(front(work.study.trials)), report, work.folder, data)
+
+
+def _exports(work: Work, best: Path) -> list[dict[str, Any]]:
+    """Write each further format and verify all; what fails is a row with the reason."""
+    failed: list[dict[str, Any]] = []
+    wanted = [f for f in work.request.formats if f in available_formats()]
+    for missing in [f for f in work.request.formats if f not in wanted]:
+        failed.append(_failure(missing, "not installed: pip install 'archsmith[onnx]'"))
+    done = ["safetensors"]
+    for kind in wanted:
+        if work.clock.left(REPORTING_S) <= 0:
+            failed.append(_failure(kind, f"the budget was over: archsmith export {work.folder} --format {kind}"))
+            continue
+        try:
+            convert(best, [kind])
+            done.append(kind)
+        except ExportError as error:
+            failed.append(_failure(kind, str(error)))
+    found = check(best, done, timeout=max(work.clock.left(REPORTING_S), 10.0))
+    return [*(v.to_json() for v in found), *failed]
+
+
+def _failure(kind: str, reason: str) -> dict[str, Any]:
+    return {"format": kind, "path": "", "ok": False, "bytes": 0, "reason": reason}
+
+
+def export_again(folder: str | Path, kind: str) -> dict[str, Any]:
+    """Write one more format of a finished run's network, verify it, and return what was found.
+
+    Raises ``ExportError`` when the file does not do what the network does, ``MissingExtra`` where a package is
+    missing, and ``StoreError`` where the folder is no finished run.
+    """
+    root = Path(folder)
+    data = load_result(root)
+    convert(root / "best", [kind])
+    found = check(root / "best", [kind])[0]
+    data["exports"] = [*(e for e in data["exports"] if e["format"] != kind), found.to_json()]
+    write_json(root / "result.json", data)
+    write_reports(root)
+    write_manifest(root)
+    if not found.ok:
+        raise ExportError(f"{root / found.path}: {found.reason}")
+    return {**found.to_json(), "path": str(root / found.path)}
 
 
 def _tested(work: Work, comparison: Comparison, test: Split) -> Comparison:

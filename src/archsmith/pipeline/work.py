@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import statistics
 from collections.abc import Callable, Mapping
@@ -30,13 +31,15 @@ from archsmith.space import Arch, Space, sample, settings
 from archsmith.strategy import First, RandomSearch, RegularizedEvolution, Strategy, SuccessiveHalving
 from archsmith.study import Study
 from archsmith.task import Task
-from archsmith.trial import Event, Objective, Trial, known_violation
+from archsmith.trial import Evaluate, Event, Objective, Trial, known_violation
 
 __all__ = ["Progress", "Work", "costs"]
 
 Progress = Callable[[Mapping[str, Any]], None]
 ETA = 3
 RUNGS = 3
+LEAST_EPOCHS = 10
+MOST_CANDIDATES = 12
 
 
 @dataclass
@@ -54,6 +57,7 @@ class Work:
     machine: Machine = field(default_factory=Machine)
     tempo: Tempo | None = None
     screen: Screen | None = None
+    limits: dict[str, float] = field(default_factory=dict)
     probed: Probe = field(default_factory=lambda: Probe(0, 0))
     study: Study | None = None
     finalists: list[Finalist] = field(default_factory=list)
@@ -95,7 +99,7 @@ class Work:
         for text in self.machine.notes:
             self.note(text)
         self.tempo = measure_tempo(self.space, self.task, self.machine.alone(), rng, 0.4 * share)
-        limits = self._all_limits()
+        self.limits = limits = self._all_limits(rng)
         timed = "latency_ms" in self.request.limits or any(o.metric == "latency_ms" for o in self.request.objectives)
         self.screen = Screen(self.space, self.task, limits, self.tempo, timed)
         self.probed = probe(self.space, self.screen, limits, rng)
@@ -107,10 +111,23 @@ class Work:
         shape = self.task.spec.input_shape
         return sorted(drawn, key=lambda a: meta_cost(self.space, a, shape).macs)[len(drawn) // 2]
 
-    def _all_limits(self) -> dict[str, float]:
-        """Return the person's limits, and one of time: what cannot be trained in the budget is not worth a look."""
-        least = 4.0 if self.task.spec.samples < 5_000 else 10.0
-        return {**self.request.limits, "epoch_seconds": max(self.shares.final / least, 0.05)}
+    def _all_limits(self, rng: np.random.Generator) -> dict[str, float]:
+        """Return the person's limits, and one of time: what cannot be trained in the budget is not worth a look.
+
+        A network must get ten epochs or more in the final training; where the budget is so small that hardly any does,
+        the fastest quarter of the space is what can be looked at.
+        """
+        drawn = [self.epoch_seconds(sample(self.space, rng)) for _ in range(16)]
+        fastest, affordable = min(drawn), self.shares.final / LEAST_EPOCHS
+        if fastest > self.shares.final:
+            raise BudgetError(
+                f"A budget of {self.request.budget:.0f} s is too small for even one training: the fastest of {len(drawn)} "
+                f"random networks takes {fastest:.0f} s for one pass over the data here. Give at least "
+                f"--budget {self.request.budget * fastest / self.shares.final:.0f}s."
+            )
+        if fastest > affordable:
+            self.note(f"even the fastest of {len(drawn)} random networks gets fewer than {LEAST_EPOCHS} epochs here")
+        return {**self.request.limits, "epoch_seconds": max(affordable, float(np.quantile(drawn, 0.25)))}
 
     def look(self) -> None:
         """Search."""
@@ -124,7 +141,7 @@ class Work:
             self.space,
             self._strategy(rungs),
             objectives=self.request.objectives,
-            limits=self._all_limits(),
+            limits=self.limits,
             screen=self.screen,
             key=lambda arch: source_key(self.space, arch),
             executor=executor,
@@ -137,8 +154,6 @@ class Work:
             self.study.run(trials=self.request.trials, seconds=share)
         finally:
             executor.close()
-        if not any(t.usable for t in self.study.trials):
-            self._nothing_came()
 
     def _rungs(self, share: float) -> tuple[float, ...]:
         """Return the epochs of each rung: so many that about forty architectures can be begun in the share.
@@ -156,7 +171,7 @@ class Work:
         evolution = RegularizedEvolution(self.space, population=16, sample=4, crossover=0.3)
         if self.request.strategy == "random":
             return RandomSearch(self.space)
-        inner: Strategy = First(evolution, self.probed.starts) if self.probed.starts else evolution
+        inner: Strategy = First(evolution, self.probed.starts) if self.probed.rare else evolution
         if self.request.strategy == "evolution":
             return inner
         return SuccessiveHalving(inner, "epochs", rungs[0], rungs[-1], ETA)
@@ -177,7 +192,12 @@ class Work:
             return Inline(alone, self.folder, seed=self.request.seed)
         machine = self.machine
         return Processes(
-            estimator, self.folder, machine.slots, machine.threads, seed=self.request.seed, initialize=torch.set_num_threads
+            estimator,
+            self.folder,
+            machine.slots,
+            machine.threads,
+            seed=self.request.seed,
+            initialize=torch.set_num_threads,
         )
 
     def _told(self, event: Event) -> None:
@@ -198,30 +218,28 @@ class Work:
             }
         )
 
-    def _nothing_came(self) -> None:
-        assert self.study is not None
-        reasons = sorted({t.reason for t in self.study.trials if t.state in ("failed", "stopped")})
-        if reasons and not any(t.state == "infeasible" for t in self.study.trials):
-            usual = self._usual_training()
-            raise BudgetError(
-                f"The search ended without a single finished training in its {self.shares.search:.0f} s ({reasons[0]}). "
-                f"The smallest budget that would do is about {usual:.0f} s."
-            )
-        raise LimitError(
-            "No architecture that satisfies the limits was found in the time of the search. Loosen a limit, give more "
-            "time, or choose a smaller space with --space."
-        )
+    def _candidates(self) -> list[Trial]:
+        """Return the trials worth a final training; a random one where the search had no time to finish any.
 
-    def _usual_training(self) -> float:
-        rng = np.random.default_rng(0)
-        least = min(self.epoch_seconds(sample(self.space, rng)) for _ in range(9))
-        return 20.0 + 8.0 * max(1.0, 0.25 * least)
+        A result is promised, so what fits the limits is trained, and the report says how it was chosen.
+        """
+        assert self.study is not None
+        chosen = choose(self.study.trials, MOST_CANDIDATES)
+        if chosen:
+            return chosen
+        failed = sorted({t.reason for t in self.study.trials if t.state == "failed"})
+        self.note(
+            "the search finished no training in its share of the budget, so the network is a random one that satisfies "
+            f"the limits{': ' + failed[0] if failed else ''}"
+        )
+        arch = self.probed.starts[0]
+        losses = tuple(math.inf for _ in self.request.objectives)
+        return [Trial(len(self.study.trials), Evaluate(arch), "stopped", losses=losses, reason="chosen at random")]
 
     def train(self) -> None:
         """Train the finalists; what breaks the latency limit on the quiet machine is dropped first."""
         self.announce("train the finalists")
-        assert self.study is not None
-        chosen = self._still_feasible(choose(self.study.trials, 12))
+        chosen = self._still_feasible(self._candidates())
         reserve = self.shares.ship + self.shares.compare
         share = max(self.shares.final, self.clock.left(reserve))
         self.finalists = train_finalists(
@@ -245,7 +263,9 @@ class Work:
             return trials
         kept = [t for t in trials if self.latency(t.arch) <= bound]
         if len(kept) < len(trials):
-            self.note(f"{len(trials) - len(kept)} candidates broke the latency limit when measured again on the quiet machine")
+            self.note(
+                f"{len(trials) - len(kept)} candidates broke the latency limit when measured again on the quiet machine"
+            )
         if not kept:
             raise LimitError(
                 f"Every candidate that met {bound:g} ms during the search was slower when measured again on the quiet "
@@ -266,9 +286,7 @@ class Work:
         recipe = Settings.from_values(settings(self.space, winner.trial.arch))
         if self.task.spec.kind == "table":
             self.compared.append(boosting(self.task, self.request.seed))
-        waiting = contenders(
-            self.space, self.task, winner.trial.arch, lambda a: self._fits(a), self.request.seed
-        )
+        waiting = contenders(self.space, self.task, winner.trial.arch, lambda a: self._fits(a), self.request.seed)
         share = min(max(self.shares.compare, self.clock.left(self.shares.ship)), 0.2 * self.clock.budget)
         done, self.missing = train_contenders(
             waiting,
@@ -287,7 +305,7 @@ class Work:
 
     def _fits(self, arch: Arch) -> bool:
         assert self.screen is not None
-        return known_violation(self.screen(arch), self._all_limits()) == 0
+        return known_violation(self.screen(arch), self.limits) == 0
 
     def _measured(self, comparison: Comparison) -> Comparison:
         """Add the costs of a comparison's network to its metrics, and how it predicts."""
