@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from archsmith.cli.lazy import load
 from archsmith.cli.output import emit, emit_json
 from archsmith.cli.runs import complete_run, find_run
+from archsmith.report.record import number_in
+from archsmith.report.text import metric, number, size
 
 __all__ = ["Format", "export"]
 
@@ -35,4 +38,18 @@ def export(
     if as_json:
         emit_json(dict(row))
     else:
-        emit(str(row["path"]))
+        emit(_words(row))
+
+
+def _words(row: Mapping[str, Any]) -> str:
+    said = [str(row["path"])]
+    if number_in(row, "bytes") is not None:
+        said.append(size(number_in(row, "bytes")))
+    if number_in(row, "latency_ms") is not None:
+        said.append(f"{metric('latency_ms', number_in(row, 'latency_ms'))} for one sample")
+    if number_in(row, "max_difference") is not None:
+        batches = ", ".join(str(b) for b in row.get("batches", ()))
+        said.append(
+            f"differs from the original by at most {number(number_in(row, 'max_difference'), 2)} at batch {batches}"
+        )
+    return "\n  ".join(said)
