@@ -268,7 +268,8 @@ def _result(
         "name": name,
         "status": "finished",
         "verdict": "A network of 70 thousand parameters reaches 92.9 % on the test data at 2.9 ms a picture, inside "
-        "the limit of 5 ms. It is better than every human design trained beside it and than the best of three random architectures.",
+        "the limit of 5 ms. It is better than every human design trained beside it and than "
+        "the best of three random architectures.",
         "task": {
             "name": "fashion_mnist",
             "kind": "image",

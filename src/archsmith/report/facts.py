@@ -14,6 +14,7 @@ from archsmith.report.text import DASH, brief, clean, duration, label, metric, m
 from archsmith.trial import Trial
 
 __all__ = [
+    "OWN",
     "Rival",
     "command",
     "counts",
@@ -29,12 +30,17 @@ __all__ = [
     "wilson",
 ]
 
+OWN = ("winner", "equal")
 STATES = ("complete", "cached", "infeasible", "stopped", "failed", "running")
 
 
 @dataclass(frozen=True)
 class Rival:
-    """One line of the comparison: the winner itself, or something trained under the same recipe at equal cost."""
+    """One line of the comparison.
+
+    ``kind`` is ``winner`` for the network as it was shipped, ``equal`` for the same one trained as long as what it is
+    compared with, else what the comparison is: ``human``, ``random``, ``boosting``.
+    """
 
     name: str
     kind: str
@@ -57,18 +63,14 @@ def verdict(record: RunRecord) -> str:
             said = f"The search is still going: {tried} so far, and no network is chosen yet."
         else:
             said = f"The run ended without a network, after {plural(len(record.trials), 'trial')}."
-    lines = rivals(record)
-    own = next((r for r in lines if r.kind == "winner"), None)
-    beaten = [r for r in lines if own and r.kind != "winner" and r.fits and _better(record, r, own)]
-    unsaid = [r for r in beaten if r.name.lower() not in said.lower()]
-    if own and unsaid:
-        best = unsaid[0]
+    better = [r for r in rivals(record) if r.kind not in OWN and r.fits and _beats(record, r)]
+    if better and not any(r.name.lower() in said.lower() for r in better):
+        best, own, name = better[0], _own(record, better[0]), record.main.metric
         which, mine, theirs = (
             ("test", own.test, best.test) if _tested(own, best) else ("validation", own.valid, best.valid)
         )
-        name = record.main.metric
         said += (
-            f" Search did not win: on the {which} data {best.name} reached {label(name)} {metric(name, theirs)} "
+            f" Search did not win everywhere: on the {which} data {best.name} has {label(name)} {metric(name, theirs)} "
             f"against {metric(name, mine)}."
         )
     return said
@@ -76,35 +78,25 @@ def verdict(record: RunRecord) -> str:
 
 def rivals(record: RunRecord) -> list[Rival]:
     """Return the winner and the comparisons, best first: by the test score if all have one, else by validation."""
-    main = record.main
-    lines = []
+    main, lines = record.main, []
+    rows = rows_in(record.result, "comparisons")
     if record.best:
-        metrics = dig(record.best, "metrics")
-        lines.append(
-            Rival(
-                "The winner",
-                "winner",
-                number_in(metrics, main.metric),
-                number_in(dig(record.best, "test"), main.metric),
-                metrics,
-                number_in(record.best, "seconds"),
-                "",
-                True,
-            )
-        )
-    for row in rows_in(record.result, "comparisons"):
-        metrics = dig(row, "metrics")
-        fits = all((number_in(metrics, k) or 0.0) <= bound for k, bound in record.limits.items())
+        metrics, tested_on = dig(record.best, "metrics"), dig(record.best, "test")
+        name = "The winner" + (", as shipped" if any(row.get("kind") == "winner" for row in rows) else "")
+        valid, test = number_in(metrics, main.metric), number_in(tested_on, main.metric)
+        lines.append(Rival(name, "winner", valid, test, metrics, number_in(record.best, "seconds")))
+    for row in rows:
+        metrics, kind = dig(row, "metrics"), shorten(row.get("kind", ""), 20)
         lines.append(
             Rival(
                 shorten(row.get("name", "unnamed"), 60),
-                shorten(row.get("kind", ""), 20),
+                "equal" if kind == "winner" else kind,
                 number_in(metrics, main.metric),
                 number_in(dig(row, "test"), main.metric),
                 metrics,
                 number_in(row, "seconds"),
                 shorten(row.get("note") or "", 200),
-                fits,
+                all((number_in(metrics, k) or 0.0) <= bound for k, bound in record.limits.items()),
             )
         )
     tested = all(r.test is not None for r in lines)
@@ -149,7 +141,7 @@ def figures(record: RunRecord) -> list[tuple[str, str, str]]:
 def counts(record: RunRecord) -> dict[str, int]:
     """Return how many trials ended in each state, from the trials, else as the result says."""
     if record.trials:
-        found = Counter(t.state for t in record.trials)
+        found = Counter(str(t.state) for t in record.trials)
     else:
         given = dig(record.result, "counts")
         found = Counter({s: int(n) for s in STATES if (n := number_in(given, s))})
@@ -219,8 +211,9 @@ def task_line(record: RunRecord) -> str:
     sizes, parts = dig(task, "sizes"), []
     if task.get("name"):
         parts.append(shorten(task["name"], 80))
-    if task.get("kind") or task.get("goal"):
-        parts.append(" ".join(clean(task[k], 40) for k in ("kind", "goal") if task.get(k)))
+    facts = {**dig(task, "spec"), **task}
+    if facts.get("kind") or facts.get("goal"):
+        parts.append(" ".join(clean(facts[k], 40) for k in ("kind", "goal") if facts.get(k)))
     labels = task.get("labels")
     if isinstance(labels, list | tuple) and labels:
         parts.append(f"{len(labels):,} classes")
@@ -268,7 +261,7 @@ def machine_facts(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def export_rows(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return the exports as cells: format, path, checked, size, latency, largest difference, batches."""
+    """Return the exports as cells: format, path, checked, size, latency, largest difference, batches, reason."""
     lines = []
     for row in rows:
         batches = row.get("batches")
@@ -282,6 +275,7 @@ def export_rows(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
                 metric("latency_ms", number_in(row, "latency_ms")),
                 DASH if difference is None else "0" if difference == 0 else f"{difference:.1e}",
                 ", ".join(map(clean, batches)) if isinstance(batches, list | tuple) else clean(batches or DASH, 40),
+                "" if row.get("ok") else shorten(row.get("reason") or "", 200),
             ]
         )
     return lines
@@ -291,7 +285,15 @@ def _tested(a: Rival, b: Rival) -> bool:
     return a.test is not None and b.test is not None
 
 
-def _better(record: RunRecord, other: Rival, own: Rival) -> bool:
+def _own(record: RunRecord, other: Rival) -> Rival:
+    """What a comparison is held against: the winner trained equally long, where there is that; boosting the winner."""
+    lines = {r.kind: r for r in rivals(record) if r.kind in OWN}
+    kinds = ("winner",) if other.kind == "boosting" else ("equal", "winner")
+    return next((lines[k] for k in kinds if k in lines), Rival("", "winner", None, None, {}))
+
+
+def _beats(record: RunRecord, other: Rival) -> bool:
+    own = _own(record, other)
     a, b = (other.test, own.test) if _tested(other, own) else (other.valid, own.valid)
     if a is None or b is None:
         return False

@@ -14,7 +14,7 @@ from archsmith.trial import Trial
 
 __all__ = ["FrontMark", "axis_writer", "front_chart", "front_marks", "staircase"]
 
-SHAPES = {"random": "square", "human": "diamond", "boosting": "triangle", "finalist": "circle"}
+SHAPES = {"random": "square", "human": "diamond", "boosting": "triangle", "finalist": "circle", "equal": "star"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ def front_marks(record: RunRecord, cost: str) -> list[FrontMark]:
         if number_in(values, main) is not None and number_in(values, cost) is not None:
             name = shorten(row.get("name", "comparison"), 28)
             kind = clean(row.get("kind", ""))
+            if kind == "winner":
+                marks.append(_mark(values, main, cost, "equal", "", "The winner, trained as long as the comparisons"))
+                continue
             marks.append(_mark(values, main, cost, kind if kind in ("random", "boosting") else "human", name, name))
     winner = number_in(record.best, "trial")
     for row in rows_in(record.result, "finalists"):
@@ -80,7 +83,7 @@ def front_chart(record: RunRecord, cost: str, width: float, height: float) -> st
             shape = ("down" if m.y < plot.y.low else "triangle") if beyond else "circle"
             parts.append(mark(shape, at, 4.0 if m.kind == "trial" else 3.0, f"dot {m.kind}", m.title))
         else:
-            radius = {"winner": 9.0, "finalist": 5.0}.get(m.kind, 6.0)
+            radius = {"winner": 9.0, "finalist": 5.0, "equal": 7.0}.get(m.kind, 6.0)
             parts.append(mark(SHAPES.get(m.kind, "star"), at, radius, f"dot {m.kind}", m.title))
     parts += _names(plot, [m for m in marks if m.name])
     hidden = sum(1 for m in marks if not y.low <= m.y <= y.high)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
+from typing import Any
 
 from archsmith.report.diagram import Block, block_from_json, block_from_source, diagram
 from archsmith.report.facts import (
+    OWN,
     command,
     counts,
     export_rows,
@@ -50,7 +54,8 @@ __all__ = [
 
 _KINDS = {
     "winner": "the winner",
-    "finalist": "finalist, trained from scratch",
+    "equal": "the winner, trained as long as the comparisons",
+    "finalist": "finalist",
     "trial": "trial of the search",
     "low": "trial at lower fidelity",
     "human": "human design",
@@ -88,7 +93,7 @@ def trade_off_section(record: RunRecord) -> str:
 def comparison_section(record: RunRecord) -> str:
     """The winner beside what was trained under the same recipe at equal cost."""
     lines, name = rivals(record), record.main.metric
-    others = [r for r in lines if r.kind != "winner"]
+    others = [r for r in lines if r.kind not in OWN]
     missing = record.result.get("missing_comparisons")
     names = [shorten(m, 60) for m in missing] if isinstance(missing, list | tuple) else []
     left_out = paragraph(
@@ -112,7 +117,7 @@ def comparison_section(record: RunRecord) -> str:
     rows = [
         [
             r.name,
-            "" if r.kind == "winner" else _KINDS.get(r.kind, r.kind),
+            "" if r.kind in OWN else _KINDS.get(r.kind, r.kind),
             metric(name, r.test),
             metric(name, r.valid),
             *(metric(c, number_in(r.metrics, c)) for c in record.costs[:2]),
@@ -121,8 +126,10 @@ def comparison_section(record: RunRecord) -> str:
         ]
         for r in lines
     ]
-    strong = [i for i, r in enumerate(lines) if r.kind == "winner"]
-    text = "Everything here was trained under the same recipe and with the same effort as the winner, best first."
+    strong = [i for i, r in enumerate(lines) if r.kind in OWN]
+    text = "Everything here was trained under the same recipe, best first."
+    if any(r.kind == "equal" for r in lines):
+        text += " The winner stands here twice: as it was shipped, and trained as long as what it is compared with."
     return section(
         "Compared at equal cost",
         paragraph(text),
@@ -166,10 +173,9 @@ def search_section(record: RunRecord) -> str:
     space = dig(record.result, "space")
     about = f"{plural(total, 'trial')}" + (f" proposed by {strategy}" if strategy else "")
     if space.get("size"):
-        shown = (
-            f", from the space “{shorten(space.get('name', 'unnamed'), 40)}” of {shorten(space['size'], 40)} networks"
-        )
-        about += shown
+        extent = shorten(space["size"], 80)
+        extent += "" if re.search("[a-z]{2}", extent) else " networks"
+        about += f", from the space “{shorten(space.get('name', 'unnamed'), 40)}” ({extent})"
     return section(
         "The search",
         paragraph(about + "."),
@@ -199,6 +205,7 @@ def trust_section(record: RunRecord) -> str:
         rows.append(
             [
                 DASH if trial is None else f"Trial {trial:.0f}",
+                shorten(row.get("origin") or "", 60),
                 f"{count or DASH}",
                 metric(name, number_in(row, "mean")),
                 spread,
@@ -207,11 +214,11 @@ def trust_section(record: RunRecord) -> str:
         )
         if trial is not None and trial == winner:
             strong.append(i)
-    heads = ["finalist", "seeds", f"mean {label(name)}", "deviation", *map(label, record.costs[:3])]
-    finalists = "<h3>Finalists, trained from scratch</h3>" + (
-        table(heads, rows, strong=strong) if rows else paragraph("No finalist was retrained.", "soft")
+    heads = ["finalist", "origin", "seeds", f"mean {label(name)}", "deviation", *map(label, record.costs[:3])]
+    finalists = "<h3>Finalists</h3>" + (
+        table(heads, rows, words=(0, 1), strong=strong) if rows else paragraph("No finalist was retrained.", "soft")
     )
-    if rows and all(row[1] in ("1", DASH) for row in rows):
+    if rows and all(row[2] in ("1", DASH) for row in rows):
         finalists += paragraph("The budget allowed one seed each, so there is no deviation to show.", "soft")
     return section(
         "How far to trust it",
@@ -284,7 +291,7 @@ def exports_section(record: RunRecord) -> str:
     if not rows:
         return section("The files", paragraph("Nothing has been exported yet.", "soft"))
     failed = [i for i, row in enumerate(rows) if row[2] == "NO"]
-    heads = ["format", "file", "verified", "size", "latency", "largest difference", "batches"]
+    heads = ["format", "file", "verified", "size", "latency", "largest difference", "batches", "why not"]
     text = (
         "Each file was loaded in a fresh process, run at the batch sizes shown, and its outputs were compared with "
         "the network's."
@@ -294,7 +301,7 @@ def exports_section(record: RunRecord) -> str:
         if failed
         else ""
     )
-    return section("The files", paragraph(text), warning, table(heads, rows, words=(0, 1)))
+    return section("The files", paragraph(text), warning, table(heads, rows, words=(0, 1, len(heads) - 1)))
 
 
 def cost_section(record: RunRecord) -> str:
@@ -308,8 +315,8 @@ def cost_section(record: RunRecord) -> str:
                     Bar(
                         shorten(p.get("name", ""), 40),
                         (number_in(p, "spent_s") or 0.0) / longest,
-                        f"{duration(number_in(p, 'spent_s') or 0.0)} of {duration(number_in(p, 'planned_s'))}",
-                        (number_in(p, "planned_s") or 0.0) / longest,
+                        _spent_of(p),
+                        None if number_in(p, "planned_s") is None else (number_in(p, "planned_s") or 0.0) / longest,
                     )
                     for p in phases
                 ]
@@ -399,9 +406,14 @@ def _cheap_scores(record: RunRecord) -> str:
         + (" (1 would be the same order, 0 no relation)" if how != "well" else "")
         + ("; with so few networks that is no more than a hint." if len(found) < 10 else ".")
     )
-    legend = [("trial", "in the search"), ("finalist", "finalist, trained from scratch")]
+    legend = [("trial", "in the search"), ("finalist", "finalist")]
     caption = "On the dashed line both scores are equal."
     return paragraph(text) + f'<div class="two">{figure([pairs_chart(record, found, 440, 310)], caption, legend)}</div>'
+
+
+def _spent_of(phase: Mapping[str, Any]) -> str:
+    spent, planned = number_in(phase, "spent_s") or 0.0, number_in(phase, "planned_s")
+    return duration(spent) + (f" of {duration(planned)}" if planned is not None else "")
 
 
 def _answer(value: object) -> str:

@@ -46,14 +46,15 @@ margin:0 0 12px;font-size:13.5px;color:var(--soft)}}
 .key{{display:inline-block;width:9px;height:9px;border-radius:50%;margin-right:7px;background:var(--c)}}
 .key.human{{border-radius:0;transform:rotate(45deg);width:8px;height:8px}}.key.random{{border-radius:0}}
 .key.boosting{{border-radius:0;clip-path:polygon(50% 0,100% 100%,0 100%)}}
-.key.winner{{border-radius:0;width:13px;height:13px;margin-bottom:-2px;
+.key.winner,.key.equal{{border-radius:0;width:13px;height:13px;margin-bottom:-2px;
 clip-path:polygon(50% 0,63% 35%,100% 36%,70% 58%,81% 95%,50% 73%,19% 95%,30% 58%,0 36%,37% 35%)}}
-.key.line{{height:2.5px;width:18px;border-radius:1px;vertical-align:middle}}
+.key.equal{{opacity:.45}}.key.line{{height:2.5px;width:18px;border-radius:1px;vertical-align:middle}}
 .key.outside{{background:none;border:1.3px solid var(--c)}}
 .trial,.complete,.found{{--c:var(--dot)}}.low{{--c:var(--low)}}.outside,.failed{{--c:var(--bad)}}.winner,.won,.final,.strong,.best,
-.front,.finalist{{--c:var(--accent)}}.human{{--c:var(--human)}}.random{{--c:var(--random)}}.boosting{{--c:var(--boosting)}}
+.front,.finalist,.equal{{--c:var(--accent)}}.human{{--c:var(--human)}}.random{{--c:var(--random)}}.boosting{{--c:var(--boosting)}}
 .stopped{{--c:var(--human)}}.cached,.infeasible,.running{{--c:var(--low)}}
 svg .dot{{fill:var(--c);stroke:var(--paper);stroke-width:1}}
+svg .dot.equal{{fill:var(--paper);stroke:var(--c);stroke-width:1.4}}
 svg .dot.outside{{fill:none;stroke:var(--c);stroke-width:1.2;opacity:.75}}
 svg .dot:hover{{stroke:var(--ink);stroke-width:1.6}}
 svg .line{{fill:none;stroke:var(--c);stroke-linejoin:round;stroke-linecap:round}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archsmith.report.facts import command, counts, export_rows, figures, gap, rivals, task_line, verdict
+from archsmith.report.facts import OWN, command, counts, export_rows, figures, gap, rivals, task_line, verdict
 from archsmith.report.record import RunRecord, dig, number_in, rows_in
 from archsmith.report.text import duration, label, markdown, metric
 
@@ -19,7 +19,7 @@ def summary(record: RunRecord) -> str:
     parts.append(_table(["", "", ""], figures(record)))
     name, cost = record.main.metric, record.costs[:2]
     lines = rivals(record)
-    if any(r.kind != "winner" for r in lines):
+    if any(r.kind not in OWN for r in lines):
         heads = ["", f"test {label(name)}", f"validation {label(name)}", *map(label, cost), "training"]
         rows = [
             [
@@ -39,7 +39,7 @@ def summary(record: RunRecord) -> str:
         parts.append(markdown(f"Trials: {ended}."))
     exports = export_rows(rows_in(record.result, "exports"))
     if exports:
-        heads = ["format", "file", "verified", "size", "latency", "largest difference", "batches"]
+        heads = ["format", "file", "verified", "size", "latency", "largest difference", "batches", "why not"]
         parts += ["## The files", _table(heads, exports)]
     repeat = [
         f"- {markdown(k)}: {markdown(v)}"

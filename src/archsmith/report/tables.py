@@ -56,13 +56,8 @@ def _csv(record: RunRecord, trials: Sequence[Trial]) -> str:
     ]
     writer.writerow([csv_cell(h) for h in [*heads, *(f"arch.{n}" for n in answers)]])
     for rank, t in enumerate(trials, 1):
-        row = [
-            rank,
-            t.number,
-            t.state,
-            *(t.metrics.get(n) for n in metrics),
-            *(t.proposal.fidelity.get(n) for n in fidelity),
-        ]
-        row += [t.proposal.resume, t.seconds, t.violation, t.reason, *(t.arch.get(n) for n in answers)]
+        row: list[object] = [rank, t.number, t.state]
+        row += [t.metrics.get(n) for n in metrics] + [t.proposal.fidelity.get(n) for n in fidelity]
+        row += [t.proposal.resume, t.seconds, t.violation, t.reason] + [t.arch.get(n) for n in answers]
         writer.writerow([csv_cell(cell) for cell in row])
     return file.getvalue()
