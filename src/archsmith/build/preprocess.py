@@ -36,17 +36,21 @@ class PixelNormalize(nn.Module):
 class TableNormalize(nn.Module):
     """Turn raw rows, float32 ``[B, columns]`` with NaN for missing, into float32 ``[B, features]``.
 
-    The features are, in this order: one per ``numeric`` column, scaled, 0 where missing; one per column in
-    ``indicators``, 1 where it is missing; one per ``categorical`` column, its code, 0 where missing or not in
+    The features are, in this order: one per ``numeric`` column, scaled, 0 where missing; with ``pieces``, one per piece
+    between two knots, from -1 below it to 1 above it, 0 where missing, for each column of more than one piece; one per
+    column in ``indicators``, 1 where it is missing; one per ``categorical`` column, its code, 0 where missing or not in
     ``[0, cardinality)``. A numeric column is standardised with its ``mean`` and ``std`` and held within 10 deviations,
     or, where ``knots`` has positions for it, mapped piecewise linearly from knots to ``levels`` and held at the ends:
-    with quantiles as knots, heavy tails cannot drown the rest.
+    with quantiles as knots, heavy tails cannot drown the rest. The pieces let a network see thresholds at once
+    (piecewise linear encoding, Gorishniy et al., 2022).
     """
 
     left: torch.Tensor
     width: torch.Tensor
+    span: torch.Tensor
     slope: torch.Tensor
     start: torch.Tensor
+    chosen: torch.Tensor
     limit: torch.Tensor
     numeric: torch.Tensor
     indicators: torch.Tensor
@@ -62,6 +66,7 @@ class TableNormalize(nn.Module):
         indicators: list[int] | None = None,
         knots: list[list[float]] | None = None,
         levels: list[list[float]] | None = None,
+        pieces: bool = False,
     ) -> None:
         super().__init__()
         given = [list(k) for k in knots or []] or [[] for _ in numeric]
@@ -69,15 +74,15 @@ class TableNormalize(nn.Module):
         self.arguments = (
             f"numeric={list(numeric)!r}, categorical={list(categorical)!r}, mean={list(mean)!r}, std={list(std)!r}, "
             f"cardinalities={list(cardinalities)!r}, indicators={list(indicators or [])!r}, "
-            f"knots={given!r}, levels={reached!r}"
+            f"knots={given!r}, levels={reached!r}, pieces={pieces!r}"
         )
         self.has_numeric, self.has_indicators = bool(numeric), bool(indicators)
         self.has_categorical = bool(categorical)
         # Standardising is the same map with two knots, so one piecewise formula serves every column.
         ends = [k or [m - 10.0 * s, m + 10.0 * s] for k, m, s in zip(given, mean, std, strict=True)]
         values = [v or [-10.0, 10.0] for v in reached]
-        pieces = max([len(k) - 1 for k in ends], default=1)
-        left = torch.zeros(len(ends), pieces, dtype=torch.float64)
+        most = max([len(k) - 1 for k in ends], default=1)
+        left = torch.zeros(len(ends), most, dtype=torch.float64)
         width, slope = torch.zeros_like(left), torch.zeros_like(left)
         for row, (k, v) in enumerate(zip(ends, values, strict=True)):
             x, y = torch.tensor(k, dtype=torch.float64), torch.tensor(v, dtype=torch.float64)
@@ -85,7 +90,12 @@ class TableNormalize(nn.Module):
             slope[row, : len(k) - 1] = y.diff() / x.diff()
         self.register_buffer("left", left.to(torch.float32))
         self.register_buffer("width", width.to(torch.float32))
+        # Half a piece, so that reach / span runs from 0 to 2; 1 where a shorter column has no piece.
+        self.register_buffer("span", torch.where(width > 0, width / 2.0, torch.ones_like(width)).to(torch.float32))
         self.register_buffer("slope", slope.to(torch.float32))
+        chosen = [row * most + i for row, k in enumerate(ends) if len(k) > 2 for i in range(len(k) - 1)]
+        self.has_pieces = pieces and bool(chosen)
+        self.register_buffer("chosen", torch.tensor(chosen if pieces else [], dtype=torch.int64))
         self.register_buffer("start", torch.tensor([v[0] for v in values], dtype=torch.float32))
         self.register_buffer("limit", torch.tensor(cardinalities, dtype=torch.float32))
         self.register_buffer("numeric", torch.tensor(numeric, dtype=torch.int64))
@@ -106,6 +116,9 @@ class TableNormalize(nn.Module):
             # y(x) = y0 + sum of slope * (how far x reaches into the piece): no search, so every exporter knows it.
             reach = torch.minimum(torch.relu(filled.unsqueeze(2) - self.left), self.width)
             parts.append(torch.where(missing, torch.zeros_like(raw), self.start + (reach * self.slope).sum(2)))
+            if self.has_pieces:
+                share = torch.where(missing.unsqueeze(2), torch.zeros_like(reach), reach / self.span - 1.0)
+                parts.append(torch.index_select(share.flatten(1), 1, self.chosen))
         if self.has_indicators:
             parts.append(torch.isnan(torch.index_select(x, 1, self.indicators)).to(torch.float32))
         if self.has_categorical:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
-from archsmith.errors import DataError, UsageError, nearest
+from archsmith.build.preprocess import Unstandardize
+from archsmith.errors import UsageError, nearest
 from archsmith.spec import Spec
 from archsmith.task.columns import encode_columns, type_columns
-from archsmith.task.fit import table_features
-from archsmith.task.read_arrays import raw_from_parts, read_dataset, train_and_test
-from archsmith.task.read_digits import read_digits
-from archsmith.task.read_idx import find_idx, read_idx
-from archsmith.task.read_images import read_images
-from archsmith.task.read_npz import read_npz
-from archsmith.task.read_table import find_tables, is_table, read_table
+from archsmith.task.fit import fit_pixels, fit_table, fit_weights
 from archsmith.task.reader import Reader
+from archsmith.task.sources import read_source
 from archsmith.task.splits import TestLock, assign_folds, assign_splits, split_hash
 from archsmith.task.targets import Target, encode_target
-from archsmith.task.task import Task, make_task
+from archsmith.task.task import Task
 from archsmith.task.values import TEST, TRAIN, VALID, Column, Goal, Raw, Split
 
 __all__ = ["load"]
@@ -63,7 +56,7 @@ def load(
     _check_options(goal, valid_fraction, test_fraction, folds, image_size)
     if isinstance(source, Task):
         return source
-    raw, usual = _read(source, target, image_size, header, test)
+    raw, usual = read_source(source, target, image_size, header, test)
     what = f"target {raw.target!r}" if raw.target else "y"
     if raw.labels:
         labels = raw.labels
@@ -78,93 +71,51 @@ def _assemble(raw: Raw, target: Target, part: NDArray[np.int8], seed: int, folds
     notes = raw.notes
     kind: Literal["image", "table"] = "table" if raw.x is None else "image"
     columns: tuple[Column, ...] = ()
-    cardinalities: tuple[int, ...] = ()
-    if raw.x is not None:
-        x = raw.x
-        features = tuple(x.shape[1:])
-    else:
+    x = raw.x
+    if x is None:
         columns, more = type_columns(raw, part)
         x, notes = encode_columns(raw.columns, columns), notes + more
-        width, cardinalities = table_features(columns)
-        features = (width,)
     train, valid, test = (_cut(x, target, part == which) for which in (TRAIN, VALID, TEST))
-    spec = Spec(kind, target.goal, features, len(target.labels) or 1, len(train), cardinalities)
-    reader = Reader(kind, target.goal, tuple(x.shape[1:]), target.labels, columns, raw.names, raw.target, raw.pixels)
+    preprocess = fit_pixels(train.x) if kind == "image" else fit_table(train.x, columns)
+    shape = tuple(preprocess(train.x[:1]).shape[1:])
+    cardinalities = tuple(len(c.categories) + 1 for c in columns if c.kind == "categorical")
+    weights: torch.Tensor | None = None
+    center, scale, after = 0.0, 1.0, cast(nn.Module, nn.Identity())
+    if target.goal == "classification":
+        weights = fit_weights(train.y, len(target.labels))
+    else:
+        center, scale = float(train.y.double().mean()), max(float(train.y.double().std()), 1e-12)
+        after = Unstandardize(center, scale)
+    if weights is not None:
+        notes += ("classes are very unequal, so the loss weights them and balanced accuracy is the goal",)
     pool = None
     if folds:
         kept = part != TEST
         pool = (_cut(x, target, kept), assign_folds(target, part, seed, folds)[kept])
-    task = make_task(
-        Task(
-            name, spec, reader, train, valid, nn.Identity(), nn.Identity(), split_hash(target.y, part), seed,
-            notes + target.notes, "image" if kind == "image" else "none",
-            folds=folds, lock=TestLock(test), pool=pool,
-        )
-    )  # fmt: skip
-    if task.unbalanced:
-        note = "classes are very unequal, so the loss weights them and balanced accuracy is the goal"
-        task = replace(task, notes=(*task.notes, note))
-    return task
+    return Task(
+        name=name,
+        spec=Spec(kind, target.goal, shape, len(target.labels) or 1, len(train), cardinalities),
+        reader=Reader(kind, target.goal, tuple(x.shape[1:]), target.labels, columns, raw.names, raw.target, raw.pixels),
+        train=train,
+        valid=valid,
+        preprocess=preprocess,
+        postprocess=after,
+        split_hash=split_hash(target.y, part),
+        seed=seed,
+        notes=notes + target.notes,
+        augment="image" if kind == "image" else "none",
+        class_weights=weights,
+        center=center,
+        scale=scale,
+        folds=folds,
+        lock=TestLock(test),
+        pool=pool,
+    )
 
 
 def _cut(x: torch.Tensor, target: Target, inside: NDArray[np.bool_]) -> Split:
     index = torch.from_numpy(np.flatnonzero(inside))
     return Split(x[index], target.y[index])
-
-
-def _read(source: Any, target: str | int | None, size: Any, header: bool | None, test: Any) -> tuple[Raw, str]:
-    """Return the raw samples of any source, and a name for the task."""
-    if isinstance(source, (str, Path)):
-        if test is not None:
-            raise UsageError("test= is for data in memory; put test files beside the training files instead.")
-        if str(source) == "digits" and not Path(source).exists():
-            return read_digits(), "digits"
-        path = Path(source).expanduser()
-        name = path.resolve().name if path.is_dir() else path.name.split(".")[0]
-        return _read_path(path, target, size, header), name or "data"
-    if target is not None:
-        raise UsageError(f"target={target!r} names a column of a table file; arrays and datasets bring their targets.")
-    given = [source] if test is None else [source, test]
-    pairs = []
-    for data in given:
-        if isinstance(data, (Dataset, DataLoader)):
-            pairs.append(read_dataset(data))
-        elif isinstance(data, (tuple, list)) and len(data) == 2:
-            pairs.append((data[0], data[1]))
-        else:
-            raise DataError(
-                f"cannot read data of type {type(data).__name__}; allowed are a path, 'digits', a pair (x, y) of "
-                "arrays or tensors, a torch Dataset or DataLoader, or a Task."
-            )
-    kind = "arrays" if isinstance(source, (tuple, list)) else type(source).__name__.lower()
-    return raw_from_parts(train_and_test(pairs[0], pairs[1] if len(pairs) > 1 else None), kind), kind
-
-
-def _read_path(path: Path, target: str | int | None, size: Any, header: bool | None) -> Raw:
-    if not path.exists():
-        folder = path.parent if path.parent.is_dir() else Path()
-        raise DataError(f"{path}: there is no such file or folder. "
-                        f"{nearest(path.name, [*(p.name for p in folder.iterdir()), 'digits'])}")  # fmt: skip
-    if path.is_file() and path.suffix.lower() == ".npz":
-        return read_npz(path)
-    if path.is_file() and is_table(path):
-        return read_table({TRAIN: path}, target, header)
-    if path.is_file():
-        raise DataError(f"{path}: files of this kind cannot be read; allowed are .csv, .tsv, .csv.gz, .parquet and "
-                        ".npz, or a folder.")  # fmt: skip
-    if not any(path.iterdir()):
-        raise DataError(f"{path}: the folder is empty.")
-    if find_idx(path):
-        return read_idx(path)
-    archives = sorted(path.glob("*.npz"))
-    tables = find_tables(path)
-    if any(f.is_dir() and not f.name.startswith(".") for f in path.iterdir()) or not (archives or tables):
-        return read_images(path, size)
-    if tables:
-        return read_table(tables, target, header)
-    if len(archives) > 1:
-        raise DataError(f"{path}: there are {len(archives)} .npz files; name the one to read, such as {archives[0]}.")
-    return read_npz(archives[0])
 
 
 def _check_options(goal: Any, valid: float | None, test: float | None, folds: int, size: Any) -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from archsmith.errors import DataError
 from archsmith.task.limits import check_memory
-from archsmith.task.values import TEST, TRAIN, Raw
+from archsmith.task.values import TEST, Raw
 
 __all__ = ["pixel_range", "raw_from_parts", "read_dataset", "to_pixels"]
 
@@ -137,8 +137,3 @@ def read_dataset(data: Dataset[Any] | DataLoader[Any] | Iterable[Any]) -> tuple[
 
 def _is_map(data: object) -> bool:
     return isinstance(data, Dataset) and hasattr(data, "__getitem__") and hasattr(data, "__len__")
-
-
-def train_and_test(train: tuple[Any, Any], test: tuple[Any, Any] | None) -> dict[int, tuple[Any, Any]]:
-    """Return the parts of a training pair and an optional test pair."""
-    return {TRAIN: train} if test is None else {TRAIN: train, TEST: test}

@@ -17,8 +17,8 @@ __all__ = ["read_parquet"]
 def read_parquet(path: Path) -> tuple[dict[str, Cells], list[str]]:
     """Return the columns, float64 with NaN for missing or strings with ``""`` for missing, and notes."""
     try:
-        import pyarrow as arrow  # type: ignore[import-untyped]
-        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
+        import pyarrow as arrow
+        import pyarrow.parquet as parquet
     except ImportError as error:
         raise MissingExtra("reading Parquet needs pyarrow: pip install 'archsmith[parquet]'") from error
     try:

@@ -34,8 +34,8 @@ def loss(task: Task, outputs: Tensor, y: Tensor, label_smoothing: float = 0.0, w
 def metrics(task: Task, outputs: Tensor, y: Tensor) -> dict[str, float]:
     """Return the metrics of a network's ``outputs`` ``[N, spec.outputs]`` against ``y`` ``[N]``.
 
-    All are NaN where an output is not finite. Classes: accuracy, balanced_accuracy (mean recall of the classes present), macro_f1, log_loss. Numbers, in the
-    target's unit: rmse, mae, r2.
+    Classes: accuracy, balanced_accuracy (mean recall of the classes present), macro_f1, log_loss, all NaN where an
+    output is not finite. Numbers, in the target's unit: rmse, mae, r2.
     """
     outputs, y = outputs.detach().double().cpu(), y.cpu()
     if task.spec.goal == "regression":

@@ -10,15 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from archsmith.build.preprocess import Unstandardize
 from archsmith.errors import UsageError
 from archsmith.spec import Spec
-from archsmith.task.fit import fit_pixels, fit_table
 from archsmith.task.reader import Reader
 from archsmith.task.splits import TestLock
 from archsmith.task.values import Column, Split
 
-__all__ = ["Task", "make_task"]
+__all__ = ["Task"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +81,14 @@ class Task:
         return self.lock.open()
 
     def fold(self, number: int) -> Task:
-        """Return the task in which the given fold is the valid split; fold 0 is this task."""
+        """Return the task in which the given fold is the valid split, preprocessing unchanged; fold 0 is this task."""
         if self.pool is None or not 0 <= number < self.folds:
             have = f"folds 0 to {self.folds - 1}" if self.folds else "no folds (load it with folds=5)"
             raise UsageError(f"there is no fold {number}; the task has {have}.")
         pool, fold = self.pool
         inside = torch.from_numpy(fold == number)
-        train = Split(pool.x[~inside], pool.y[~inside])
-        return make_task(replace(self, train=train, valid=Split(pool.x[inside], pool.y[inside])))
+        train, valid = (Split(pool.x[there], pool.y[there]) for there in (~inside, inside))
+        return replace(self, train=train, valid=valid)
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts of the task, without its data; ``Reader.from_json`` reads them too."""
@@ -107,24 +105,3 @@ class Task:
             "preprocess": repr(self.preprocess),
             "postprocess": repr(self.postprocess),
         }
-
-
-def make_task(task: Task) -> Task:
-    """Return the task with everything that is learned from its training split learned anew."""
-    x, y = task.train.x, task.train.y
-    preprocess = fit_pixels(x) if task.spec.kind == "image" else fit_table(x, task.columns)
-    if task.spec.goal == "classification":
-        weights = _class_weights(y, task.spec.outputs)
-        return replace(task, preprocess=preprocess, postprocess=nn.Identity(), class_weights=weights)
-    center, scale = float(y.double().mean()), max(float(y.double().std()), 1e-12)
-    unit = Unstandardize(center, scale)
-    return replace(task, preprocess=preprocess, postprocess=unit, center=center, scale=scale)
-
-
-def _class_weights(y: Tensor, classes: int) -> Tensor | None:
-    """Return weights that give each class the same say where the classes are very unequal, else None; at most 50."""
-    counts = torch.bincount(y, minlength=classes).double().clamp(min=1)
-    if float(counts.max() / counts.min()) < 10:
-        return None
-    weights = (counts.sum() / (classes * counts)).clamp(max=50)
-    return weights.float()
