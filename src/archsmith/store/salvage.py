@@ -8,7 +8,7 @@ from pathlib import Path
 from archsmith.errors import StoreError
 from archsmith.store import schema
 from archsmith.store.mirror import mirror_rows
-from archsmith.store.sqlite_file import close_for_writing, create_file, open_for_writing, told
+from archsmith.store.sqlite_file import close_for_writing, create_file, make_durable, open_for_writing, told
 
 __all__ = ["Salvaged", "salvage"]
 
@@ -47,6 +47,7 @@ def salvage(mirror: Path | str, path: Path | str) -> Salvaged:
     engine = open_for_writing(target, 10.0)
     try:
         with told(target), engine.connect() as connection:
+            make_durable(connection)
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             for begin in range(0, len(rows), _BATCH):
                 schema.write(connection, rows[begin : begin + _BATCH])

@@ -22,6 +22,7 @@ from archsmith.store.sqlite_file import (
     check_file,
     close_for_writing,
     create_file,
+    make_durable,
     open_for_reading,
     open_for_writing,
     told,
@@ -148,7 +149,11 @@ class SQLiteStore:
             self._engine = open_for_writing(self.path, self.wait)
             with self._connected() as connection:
                 self._last = schema.last(connection)
-                self._catch_up(connection)
+                known = self._known()
+                make_durable(connection)
+                while rows := schema.rows_after(connection, known):  # what a killed owner did not come to
+                    self._mirror.write(rows)
+                    known = rows[-1]["id"]
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}
                 schema.set_fact(connection, "owner", json.dumps(owner))
@@ -157,8 +162,8 @@ class SQLiteStore:
             self.close()
             raise
 
-    def _catch_up(self, connection: Connection) -> None:
-        """Write to the mirror what a killed owner did not come to."""
+    def _known(self) -> int:
+        """Return the last event that the mirror knows; it cannot be one that the file does not."""
         assert self._mirror is not None
         number = self._mirror.last()
         if number > self._last:
@@ -167,9 +172,7 @@ class SQLiteStore:
                 "copy, or another store. Put the right file there, or move it away and make a new one with "
                 "archsmith.store.salvage."
             )
-        while rows := schema.rows_after(connection, number):
-            self._mirror.write(rows)
-            number = rows[-1]["id"]
+        return number
 
     def _owner(self) -> str:
         """Say who writes the file now, as far as it can be known."""

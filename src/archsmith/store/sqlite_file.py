@@ -10,13 +10,21 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Engine, StaticPool, create_engine
+from sqlalchemy import Connection, Engine, StaticPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from archsmith.errors import StoreError
 from archsmith.store.schema import SCHEMA_VERSION, check_version, create, newer
 
-__all__ = ["check_file", "close_for_writing", "create_file", "open_for_reading", "open_for_writing", "told"]
+__all__ = [
+    "check_file",
+    "close_for_writing",
+    "create_file",
+    "make_durable",
+    "open_for_reading",
+    "open_for_writing",
+    "told",
+]
 
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION = 0x41524348  # "ARCH", in the header of every file of ours
@@ -81,21 +89,24 @@ def create_file(path: Path) -> None:
 
 
 def open_for_writing(path: Path, wait: float) -> Engine:
-    """Return an engine with one connection that writes: what is committed has reached the disk."""
+    """Return an engine with one connection that may write, and has not yet."""
     with told(path):
         engine = _engine(str(path), "rw", wait)
         try:
             with engine.connect() as connection:
-                # Readers never block the writer in this mode, nor it them. On file systems that cannot do it, SQLite
-                # keeps another mode, which is as durable.
-                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-                connection.exec_driver_sql("PRAGMA synchronous = FULL")
-                connection.exec_driver_sql("PRAGMA foreign_keys = ON")
                 check_version(connection, path)
         except BaseException:
             engine.dispose()
             raise
     return engine
+
+
+def make_durable(connection: Connection) -> None:
+    """Settle how the file is written from now on: what is committed has reached the disk."""
+    # In this mode readers never block the writer, nor it them. On file systems that cannot do it, SQLite keeps another
+    # mode, which is as durable.
+    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    connection.exec_driver_sql("PRAGMA synchronous = FULL")
 
 
 def close_for_writing(engine: Engine) -> None:
