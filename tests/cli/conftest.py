@@ -1,3 +1,4 @@
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -7,6 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from archsmith.cli import main
+from archsmith.space import Arch
+from archsmith.store import SQLiteStore
+from archsmith.trial import Evaluate, Event
 
 RESULT: dict[str, Any] = {
     "schema_version": 1,
@@ -68,18 +72,11 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         if result is not None:
             (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
         (folder / "report.html").write_text("<html></html>", encoding="utf-8")
-        proposal = {"arch": {"depth": 2}, "fidelity": {}, "resume": None}
-        events = [
-            {"kind": "asked", "trial": 0, "data": {"proposal": proposal}, "time": 1.0},
-            {
-                "kind": "finished",
-                "trial": 0,
-                "data": {"state": "complete", "metrics": {"accuracy": 0.99}, "seconds": 3.0, "reason": ""},
-                "time": 4.0,
-            },
-            {"kind": "asked", "trial": 1, "data": {"proposal": proposal}, "time": 4.0},
-        ]
-        (folder / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events), encoding="utf-8")
+        with contextlib.closing(SQLiteStore(folder / "store.sqlite")) as store:
+            store.append("digits", Event("asked", 0, {"proposal": Evaluate(Arch({"depth": 2})).to_json()}, 1.0))
+            outcome = {"state": "complete", "metrics": {"accuracy": 0.99}, "seconds": 3.0, "reason": ""}
+            store.append("digits", Event("finished", 0, outcome, 4.0))
+            store.append("digits", Event("asked", 1, {"proposal": Evaluate(Arch({"depth": 3})).to_json()}, 4.0))
         return folder
 
     return make

@@ -34,7 +34,7 @@ def test_the_file_comes_first_and_then_how_it_was_verified(command: Any, asked: 
     done = command("export", "digits", "--format", "pt2")
     assert done.code == 0 and asked == ["pt2"]
     assert done.out.splitlines()[0] == ROW["path"]
-    assert "98.0 kB" in done.out and "0.410 ms" in done.out and "at batch 1, 2, 7" in done.out
+    assert "98.0 kB" in done.out and "0.410 ms" in done.out and "batch 1, 2, 7" in done.out
 
 
 def test_json_holds_everything(command: Any) -> None:

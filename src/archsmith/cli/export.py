@@ -50,6 +50,6 @@ def _words(row: Mapping[str, Any]) -> str:
     if number_in(row, "max_difference") is not None:
         batches = ", ".join(str(b) for b in row.get("batches", ()))
         said.append(
-            f"differs from the original by at most {number(number_in(row, 'max_difference'), 2)} at batch {batches}"
+            f"differs from the original by at most {number(number_in(row, 'max_difference'), 2)}, batch {batches}"
         )
     return "\n  ".join(said)

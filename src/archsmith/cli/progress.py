@@ -77,6 +77,7 @@ def _plain(tally: Tally, target: Console) -> Listener:
 
     def listen(event: Mapping[str, Any]) -> None:
         nonlocal last
+        before = tally.phase
         worth, kind = tally.take(event), event.get("type")
         if kind == "phase":
             planned = f", planned {duration(tally.share)}" if tally.share else ""
@@ -85,7 +86,7 @@ def _plain(tally: Tally, target: Console) -> Listener:
             line = tally.note
         elif kind == "trial" and (worth or time.monotonic() - last >= _LINE_EVERY_S):
             line = f"trials: {tally.counts}; best: {tally.standing}"
-        elif kind == "done":
+        elif kind == "done" and before != "done":
             line = "done"
         else:
             return
