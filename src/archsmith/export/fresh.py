@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> None:
     """Check one file: ``format path reference.npz package-folder...``; print the findings as JSON."""
     kind, path, reference, *folders = arguments
     sys.path += [folder for folder in folders if folder not in sys.path]
+    sys.dont_write_bytecode = True  # the folder is to be handed on as it is
     sys.meta_path.insert(0, _Refuse)
     with np.load(reference, allow_pickle=False) as data:
         x = data["x"]

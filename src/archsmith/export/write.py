@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -95,11 +96,10 @@ def load_network(folder: Path | str) -> nn.Module:
     path = Path(folder) / "model.py"
     if not path.is_file():
         raise ExportError(f"{path} is missing: there is no exported network in this folder.")
-    spec = importlib.util.spec_from_file_location(f"_exported_{abs(hash(path.resolve()))}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
+    module = ModuleType("exported_model")
+    module.__file__ = str(path)
+    try:  # run from its text: importing it would leave a __pycache__ in a folder that is to be handed on
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))
         network: nn.Module = module.load()
     except Exception as error:  # the file is a person's: anything can be wrong with it
         raise ExportError(f"{path} cannot be loaded: {type(error).__name__}: {error}.") from error
@@ -205,6 +205,7 @@ def _atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         yield temporary
+        temporary.chmod(0o644)  # some writers leave files that only their owner can read
         os.replace(temporary, path)
     except OSError as error:
         raise ExportError(f"{path} could not be written: {error}.") from error
