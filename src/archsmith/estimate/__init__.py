@@ -2,6 +2,7 @@
 
 from archsmith.estimate.augmentation import augment
 from archsmith.estimate.checkpoint import load_checkpoint, save_checkpoint
+from archsmith.estimate.cross_validate import CrossValidated
 from archsmith.estimate.evaluation import evaluate, outputs
 from archsmith.estimate.machine import Machine
 from archsmith.estimate.measure import measure_machine, step_seconds
@@ -12,6 +13,7 @@ from archsmith.estimate.training import Divergence, Trained, train
 
 __all__ = [
     "CHECKPOINT",
+    "CrossValidated",
     "Diverged",
     "Divergence",
     "Machine",

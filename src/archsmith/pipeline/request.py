@@ -16,7 +16,6 @@ __all__ = [
     "METRICS",
     "STRATEGIES",
     "Request",
-    "resolve_budget",
     "resolve_limits",
     "resolve_objectives",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,11 +18,11 @@ from archsmith.build.latency import latency
 from archsmith.build.module import build
 from archsmith.build.source import source_key
 from archsmith.errors import BudgetError, LimitError
-from archsmith.estimate import Machine, Settings, TrainEstimator, measure_machine
+from archsmith.estimate import CrossValidated, Machine, Settings, TrainEstimator, measure_machine
 from archsmith.execute import Executor, Inline, Processes
 from archsmith.pipeline.clock import Clock, Shares
 from archsmith.pipeline.comparisons import Comparison, boosting, contenders, train_contenders
-from archsmith.pipeline.finalists import Finalist, choose, train_finalists
+from archsmith.pipeline.finalists import Finalist, choose, train_finalists, wanted_epochs
 from archsmith.pipeline.folder import environment, write_json
 from archsmith.pipeline.request import LIMITS, Request
 from archsmith.pipeline.screen import Probe, Screen, Tempo, measure_tempo, probe, shipped
@@ -38,6 +37,7 @@ __all__ = ["Progress", "Work", "costs"]
 Progress = Callable[[Mapping[str, Any]], None]
 ETA = 3
 RUNGS = 3
+LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
 MOST_CANDIDATES = 12
 
@@ -121,12 +121,14 @@ class Work:
         fastest, affordable = min(drawn), self.shares.final / LEAST_EPOCHS
         if fastest > self.shares.final:
             raise BudgetError(
-                f"A budget of {self.request.budget:.0f} s is too small for even one training: the fastest of {len(drawn)} "
-                f"random networks takes {fastest:.0f} s for one pass over the data here. Give at least "
+                f"A budget of {self.request.budget:.0f} s is too small for even one training: the fastest of "
+                f"{len(drawn)} random networks takes {fastest:.0f} s for one pass over the data here. Give at least "
                 f"--budget {self.request.budget * fastest / self.shares.final:.0f}s."
             )
         if fastest > affordable:
             self.note(f"even the fastest of {len(drawn)} random networks gets fewer than {LEAST_EPOCHS} epochs here")
+        if self.request.trials is not None:
+            return dict(self.request.limits)
         return {**self.request.limits, "epoch_seconds": max(affordable, float(np.quantile(drawn, 0.25)))}
 
     def look(self) -> None:
@@ -135,8 +137,9 @@ class Work:
         assert self.screen is not None
         share = min(self.shares.search, self.clock.left(self.shares.final + self.shares.ship))
         rungs = self._rungs(share)
-        estimator = TrainEstimator(self.task, self.space, self.machine, rungs[-1])
-        executor = self._executor(estimator, share)
+        workers = self._workers(share)
+        estimator = TrainEstimator(self.task, self.space, self.machine if workers else self.machine.alone(), rungs[-1])
+        executor = self._executor(CrossValidated(estimator) if self.request.folds else estimator, workers)
         self.study = Study(
             self.space,
             self._strategy(rungs),
@@ -158,8 +161,12 @@ class Work:
     def _rungs(self, share: float) -> tuple[float, ...]:
         """Return the epochs of each rung: so many that about forty architectures can be begun in the share.
 
-        Rounded to a power of two, so that small differences in what was measured lead to the same search.
+        Rounded to a power of two, so that small differences in what was measured lead to the same search. Where the
+        number of trials is given, nothing here depends on the clock, so that the same seed is the same search.
         """
+        if self.request.trials is not None:
+            lowest = 2.0 ** round(np.log2(wanted_epochs(self.task.spec.samples) / 16))
+            return tuple(lowest * ETA**i for i in range(RUNGS))
         rng = np.random.default_rng([self.request.seed, 2])
         times = [self.epoch_seconds(sample(self.space, rng)) for _ in range(9)]
         usual = max(statistics.median(times), 1e-4)
@@ -176,28 +183,18 @@ class Work:
             return inner
         return SuccessiveHalving(inner, "epochs", rungs[0], rungs[-1], ETA)
 
-    def _executor(self, estimator: TrainEstimator, share: float) -> Executor:
-        """Return workers where they pay: they take seconds to start, but keep a trial's faults to itself."""
-        how = self.request.executor
-        if how == "auto":
-            how = "processes" if share >= 60 and self.machine.device == "cpu" else "inline"
-        if how == "processes":
-            try:
-                pickle.dumps(estimator)
-            except Exception as error:
-                self.note(f"one trial at a time in this process, because the space cannot be sent to another: {error}")
-                how = "inline"
-        if how == "inline":
-            alone = replace(estimator, machine=self.machine.alone())
-            return Inline(alone, self.folder, seed=self.request.seed)
-        machine = self.machine
+    def _workers(self, share: float) -> bool:
+        """Return whether to use worker processes: they take seconds to start, but keep a trial's faults to itself."""
+        if self.request.executor != "auto":
+            return self.request.executor == "processes"
+        return share >= LONG_ENOUGH and self.machine.device == "cpu"
+
+    def _executor(self, estimator: TrainEstimator | CrossValidated, workers: bool) -> Executor:
+        seed, machine = self.request.seed, self.machine
+        if not workers:
+            return Inline(estimator, self.folder, seed=seed)
         return Processes(
-            estimator,
-            self.folder,
-            machine.slots,
-            machine.threads,
-            seed=self.request.seed,
-            initialize=torch.set_num_threads,
+            estimator, self.folder, machine.slots, machine.threads, seed=seed, initialize=torch.set_num_threads
         )
 
     def _told(self, event: Event) -> None:
