@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from types import ModuleType
 from typing import Any
 
@@ -168,6 +169,8 @@ class _Collector:
 
     def _resolve(self, source: Statements, use: Use, why: str) -> tuple[_Referent, int]:
         """Return what a use stands for, and how many of its attributes that takes in."""
+        optional = use.annotation and source.future  # a postponed annotation is never evaluated
+        before = self._state() if optional else None
         try:
             referent = self.need(source.module, use.name, why)
             taken = 0
@@ -182,12 +185,17 @@ class _Collector:
                 referent = _Local(f"{module}.{attribute}") if known else self.need(module, attribute, why)
                 taken += 1
         except SpaceError:
-            if use.annotation and source.future:
-                return None, 0  # a postponed annotation is never evaluated
-            raise
+            if before is None:
+                raise
+            self.needed, self.uses, self.libraries, self.edges = before
+            return None, 0
         if isinstance(referent, _Definition) and referent.module != source.module:
             self.edges.setdefault(source.module, {})[referent.module] = None
         return referent, taken
+
+    def _state(self) -> tuple[Any, Any, Any, Any]:
+        edges = {module: dict(others) for module, others in self.edges.items()}
+        return {m: set(done) for m, done in self.needed.items()}, dict(self.uses), dict(self.libraries), edges
 
     def _refuse_inner_imports(self, source: Statements, statement: ast.stmt, why: str) -> None:
         for node in ast.walk(statement):
@@ -290,7 +298,7 @@ def _lookup(module: str, path: str) -> Any:
 
 def _library(item: Any) -> tuple[_Library | None, str] | None:
     """Return the shortest public path by which something from an installed package is imported, if it is that."""
-    name, module = getattr(item, "__qualname__", None) or "", getattr(item, "__module__", None)
+    module = getattr(item, "__module__", None)
     if isinstance(item, ModuleType):
         return None
     candidates = ["torch.nn", "torch", "torch.nn.functional"]
@@ -299,7 +307,9 @@ def _library(item: Any) -> tuple[_Library | None, str] | None:
             return None
         parts = module.split(".")
         candidates += [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
-    for candidate in candidates:
+    # Functions written in C may call themselves by the name of a class that holds them, which nobody imports.
+    names = [getattr(item, "__qualname__", None) or "", getattr(item, "__name__", None) or ""]
+    for name, candidate in product(names, candidates):
         if name and "<" not in name and candidate in sys.modules and _lookup(candidate, name) is item:
             if candidate == "builtins":
                 return None, name

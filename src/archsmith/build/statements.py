@@ -42,12 +42,15 @@ def installed(module: str) -> bool:
         return root != "__main__"
     if root in (OURS, "__main__", "__mp_main__"):
         return False
-    found = sys.modules.get(module) or sys.modules.get(root)
-    file = getattr(found, "__file__", None)
-    if file is None:  # a namespace package or a builtin: judged by where its parts lie
-        parts = list(getattr(found, "__path__", []))
-        return not parts or any(_in_packages(part) for part in parts)
-    return _in_packages(file)
+    if root not in sys.modules:  # imported only where it is used, or an alternative that is not there
+        spec = importlib.util.find_spec(root)
+        return spec is None or any(map(_in_packages, [spec.origin or "", *(spec.submodule_search_locations or [])]))
+    for found in (sys.modules.get(module), sys.modules.get(root)):
+        file = getattr(found, "__file__", None)
+        places = [file] if file else list(getattr(found, "__path__", []))  # a namespace package has parts, no file
+        if places:
+            return any(map(_in_packages, places))
+    return False
 
 
 def _in_packages(path: str) -> bool:
