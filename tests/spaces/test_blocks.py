@@ -13,7 +13,6 @@ from archsmith.build.blocks import (
     InvertedBottleneck,
     PeriodicEncoding,
     PlainBlock,
-    QuantileEncoding,
     ReluConvNorm,
     ResidualLinearBlock,
     Shortcut,
@@ -41,9 +40,8 @@ IMAGE = {
     "cell_downsample": (lambda: CellDownsample(6, 12), (12, 4, 5)),
 }
 TABLE = {
-    "stem_plain": (lambda: TableStem(3, [4, 9, 2], 10, "plain"), (10,)),
-    "stem_quantile": (lambda: TableStem(3, [4, 9, 2], 10, "quantile"), (10,)),
-    "stem_periodic": (lambda: TableStem(3, [4, 9, 2], 10, "periodic"), (10,)),
+    "stem_plain": (lambda: TableStem(3, [4, 9, 2], 10), (10,)),
+    "stem_periodic": (lambda: TableStem(3, [4, 9, 2], 10, 4, frequencies=5, scale=1.0), (10,)),
     "stem_numbers": (lambda: TableStem(6, [], 10), (10,)),
     "stem_codes": (lambda: TableStem(0, [2, 3, 4, 5, 6, 7], 10), (10,)),
     "residual": (lambda: ResidualLinearBlock(6, 12, "layer", "silu", 0.5), (6,)),
@@ -119,18 +117,12 @@ def test_known_parameter_counts() -> None:
 
 
 def test_codes_that_cannot_be_count_as_unknown() -> None:
-    stem = TableStem(1, [3], 4, "plain").eval()
+    stem = TableStem(1, [3], 4).eval()
     rows = torch.tensor([[0.5, 0.0], [0.5, 7.0], [0.5, -2.0], [0.5, 2.0]])
     out = stem(rows)
     torch.testing.assert_close(out[1], out[0])
     torch.testing.assert_close(out[2], out[0])
     assert not torch.allclose(out[3], out[0])
-
-
-def test_quantile_encoding_fills_bins_from_below() -> None:
-    x = torch.tensor([[-9.0, -1.7320508, 0.0, 0.4330127, 9.0]])
-    wanted = [[0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0.5, 0], [1, 1, 1, 1]]
-    torch.testing.assert_close(QuantileEncoding(4)(x), torch.tensor([wanted], dtype=torch.float32))
 
 
 def test_periodic_encoding_is_cosines_then_sines() -> None:

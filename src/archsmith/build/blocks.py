@@ -21,7 +21,6 @@ __all__ = [
     "InvertedBottleneck",
     "PeriodicEncoding",
     "PlainBlock",
-    "QuantileEncoding",
     "ReluConvNorm",
     "ResidualLinearBlock",
     "Shortcut",
@@ -282,23 +281,6 @@ def embedding_size(cardinality: int, largest: int) -> int:
     return max(1, min(largest, (cardinality + 1) // 2))
 
 
-class QuantileEncoding(nn.Module):
-    """Write each number as how far it fills each of ``bins`` even bins on -1.73..1.73 (Gorishniy et al. 2022).
-
-    ``[batch, features]`` to ``[batch, features, bins]``, all in 0..1. On features whose quantiles were made even,
-    these are quantile bins.
-    """
-
-    def __init__(self, bins: int) -> None:
-        super().__init__()
-        self.bins = bins
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the filling of each bin."""
-        place = (x.unsqueeze(-1) + 1.7320508) * (self.bins / 3.4641016)
-        return (place - torch.arange(self.bins, dtype=x.dtype, device=x.device)).clamp(0.0, 1.0)
-
-
 class PeriodicEncoding(nn.Module):
     """Write each number as cosines and sines of learned frequencies (Gorishniy et al. 2022).
 
@@ -333,9 +315,10 @@ class FeatureLinear(nn.Module):
 class TableStem(nn.Module):
     """Numbers and category codes to one vector: ``[batch, numeric + len(cardinalities)]`` to ``[batch, outputs]``.
 
-    The first ``numeric`` features are numbers, embedded as ``encoding`` says: "plain" (as they are), "quantile" or
-    "periodic" (see those classes), each with a linear layer per number. The others are codes, embedded in
-    ``embedding_size(cardinality, largest)`` numbers each; a code that cannot be counts as 0. A linear layer joins all.
+    The first ``numeric`` features are numbers, taken as they are or, with ``frequencies``, as that many waves each
+    (``PeriodicEncoding``) that a linear layer of the number's own turns into ``numeric_size`` values. The others are
+    codes, embedded in ``embedding_size(cardinality, largest)`` values each; a code that cannot be counts as 0. A
+    linear layer joins all.
     """
 
     def __init__(
@@ -343,20 +326,19 @@ class TableStem(nn.Module):
         numeric: int,
         cardinalities: Sequence[int],
         outputs: int,
-        encoding: str = "quantile",
-        numeric_size: int = 16,
         largest: int = 16,
-        bins: int = 32,
+        frequencies: int = 0,
+        numeric_size: int = 8,
         scale: float = 0.1,
     ) -> None:
         super().__init__()
         self.numeric = numeric
         self.encode: nn.Module = nn.Identity()
         joined = numeric
-        if numeric and encoding != "plain":
-            encoded = bins if encoding == "quantile" else 2 * bins
-            first = QuantileEncoding(bins) if encoding == "quantile" else PeriodicEncoding(numeric, bins, scale)
-            self.encode = nn.Sequential(first, FeatureLinear(numeric, encoded, numeric_size), nn.ReLU(), nn.Flatten())
+        if numeric and frequencies:
+            waves = PeriodicEncoding(numeric, frequencies, scale)
+            project = FeatureLinear(numeric, 2 * frequencies, numeric_size)
+            self.encode = nn.Sequential(waves, project, nn.ReLU(), nn.Flatten())
             joined = numeric * numeric_size
         self.limits = [int(c) for c in cardinalities]
         self.embed = nn.ModuleList(nn.Embedding(c, embedding_size(c, largest)) for c in self.limits)

@@ -88,7 +88,7 @@ def _mlp(spec: Spec) -> Any:
     between = [call(nn.ReLU), call(nn.Dropout, 0.1)]
     return call(
         nn.Sequential,
-        call(TableStem, numeric, list(spec.cardinalities), 256, "plain"),
+        call(TableStem, numeric, list(spec.cardinalities), 256),
         *between,
         call(nn.Linear, 256, 256),
         *between,

@@ -14,12 +14,16 @@ from archsmith.spec import Spec
 
 __all__ = ["mlp"]
 
+# Waves cost a small layer for each number: they suit a few, not the hundreds that a piecewise encoding makes.
+_MOST_WAVES = 64
+
 
 def mlp(spec: Spec) -> Space:
     """Return the space of residual networks for tables, with its training settings.
 
-    Open are how numbers are embedded, the sizes of the embeddings, the width, the number of residual blocks and how
-    far they widen inside, the normalisation, the activation and the dropout rate, each shared by the whole network.
+    Open are whether numbers, where they are few, are embedded as waves, the size of the categories' embeddings, the
+    width, the number of residual blocks and how far they widen inside, the normalisation, the activation and the
+    dropout rate, each shared by the whole network.
     Raises ``SpaceError`` for a spec that is not of a table.
     """
     if spec.kind != "table":
@@ -30,11 +34,10 @@ def mlp(spec: Spec) -> Space:
     activation = choice("relu", "silu", name="activation")
     dropout = choice(0.0, 0.1, 0.2, 0.3, name="dropout")
     embeddings: dict[str, Any] = {}
-    if numeric:
-        embeddings["encoding"] = choice("plain", "quantile", "periodic", name="encoding")
-        embeddings["numeric_size"] = choice(8, 16, name="numeric_size")
     if spec.cardinalities:
         embeddings["largest"] = choice(4, 8, 16, name="category_size")
+    if 0 < numeric <= _MOST_WAVES:
+        embeddings["frequencies"] = choice(0, 16, 32, name="frequencies")
     block = call(ResidualLinearBlock, width, width * choice(1, 2, name="expansion"), norm, activation, dropout)
     return Space(
         model=call(

@@ -10,7 +10,7 @@ from torch import nn
 
 from archsmith.build.blocks import Classifier, ConvNormAct, InvertedBottleneck, PlainBlock, Shortcut
 from archsmith.errors import SpaceError
-from archsmith.space import Space, call, choice, repeat
+from archsmith.space import Space, call, choice, repeat, switch
 from archsmith.spaces.training import training
 from archsmith.spec import Spec
 
@@ -30,12 +30,17 @@ def mobile(spec: Spec) -> Space:
     """
     if spec.kind != "image":
         raise SpaceError("The space 'mobile' is for images, and this task is a table. Use 'mlp'.")
-    first, later = strides(min(spec.input_shape[1:]))
+    stem, later = strides(min(spec.input_shape[1:]))
+    first: Any = stem
+    begin: Any = later[0]
+    if (first, begin) == (1, 2):  # halve in the stem or in the first stage: half the time may go into the stem
+        halved = choice("stem", "stage1", name="halved_in")
+        first, begin = switch(halved, stem=2, stage1=1), switch(halved, stem=1, stage1=2)
     activation = choice("relu", "hardswish", "silu", name="activation")
-    width = choice(16, 24, 32, name="stem_width")
+    width: Any = choice(16, 24, 32, name="stem_width")
     parts: list[Any] = [call(ConvNormAct, spec.input_shape[0], width, 3, first, activation=activation)]
     before: Any = width
-    for i, stride in enumerate(later):
+    for i, stride in enumerate((begin, *later[1:])):
         width = choice(*_WIDTHS[i], name=f"width{i + 1}")
         parts.append(_stage(i + 1, before, width, stride, activation))
         before = width
@@ -55,23 +60,23 @@ def strides(size: int) -> tuple[int, tuple[int, ...]]:
     return 2, (2, 2, 2, 2) if halvings == 5 else (1, 2, 2, 2)
 
 
-def _stage(number: int, inputs: Any, outputs: Any, stride: int, activation: Any) -> Any:
+def _stage(number: int, inputs: Any, outputs: Any, stride: Any, activation: Any) -> Any:
     """One stage: the first block changes resolution and width, the others keep both."""
     depth = choice(1, 2, 3, name=f"depth{number}")
     excite = choice(False, True, name=f"excite{number}")
     kernel = choice(3, 5, name=f"kernel{number}")
     expansion = choice(2, 4, 6, name=f"expansion{number}")
 
-    def plain(width: Any, step: int) -> Any:
+    def plain(width: Any, step: Any) -> Any:
         return call(ConvNormAct, width, outputs, 3, step, activation=activation, residual=True)
 
-    def residual(width: Any, step: int) -> Any:
+    def residual(width: Any, step: Any) -> Any:
         return call(PlainBlock, width, outputs, 3, step, activation, excite)
 
-    def inverted(width: Any, step: int) -> Any:
+    def inverted(width: Any, step: Any) -> Any:
         return call(InvertedBottleneck, width, outputs, expansion, kernel, step, activation, excite)
 
-    def stage(block: Callable[[Any, int], Any]) -> Any:
+    def stage(block: Callable[[Any, Any], Any]) -> Any:
         return call(nn.Sequential, block(inputs, stride), repeat([block(outputs, 1)] * 2, depth + -1))
 
     kinds = {"plain": stage(plain), "residual": stage(residual), "inverted": stage(inverted)}

@@ -17,16 +17,14 @@ def training(spec: Spec) -> dict[str, Any]:
     samples and is not searched: it decides speed first of all. Dropout is not here, since it is part of the network.
     """
     optimizer = choice("sgd", "adamw", name="optimizer")
-    image = spec.kind == "image"
-    rates = (
-        (real(0.03, 0.4, log=True), real(1e-3, 2e-2, log=True))
-        if image
-        else (real(0.005, 0.2, log=True), real(3e-4, 5e-3, log=True))
-    )
-    decays = (real(1e-5, 2e-3, log=True), real(1e-3, 0.2, log=True))
+    if spec.kind == "image":
+        sgd, adamw = real(0.03, 0.4, log=True), real(1e-3, 2e-2, log=True)
+    else:
+        sgd, adamw = real(0.005, 0.2, log=True), real(5e-4, 8e-3, log=True)
+    decays = (real(1e-5, 2e-3, log=True), real(1e-3, 0.1, log=True))
     return {
         "optimizer": optimizer,
-        "lr": switch(optimizer, sgd=rates[0], adamw=rates[1]),
+        "lr": switch(optimizer, sgd=sgd, adamw=adamw),
         "weight_decay": switch(optimizer, sgd=decays[0], adamw=decays[1]),
         "label_smoothing": _smoothing(spec),
         "augment": _augment(spec),
