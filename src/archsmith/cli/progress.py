@@ -18,7 +18,7 @@ from archsmith.cli.output import console, is_live
 from archsmith.cli.tally import Tally
 from archsmith.report.text import duration
 
-__all__ = ["showing"]
+__all__ = ["Listener", "showing"]
 
 Listener = Callable[[Mapping[str, Any]], None]
 _REFRESH_PER_SECOND = 4.0

@@ -47,7 +47,7 @@ class Tally:
         if kind == "trial":
             self.states[int(event.get("number", len(self.states)))] = str(event.get("state", ""))
             best = event.get("best")
-            if isinstance(best, Mapping) and dict(best) != dict(self.best):
+            if isinstance(best, Mapping) and best and dict(best) != dict(self.best):
                 self.best = {str(k): v for k, raw in best.items() if (v := _number(raw)) is not None}
                 return True
             return False
