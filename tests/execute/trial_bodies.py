@@ -12,7 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from archsmith.run import Run
-from archsmith.trial import Proposal
+from archsmith.space import Arch
+from archsmith.trial import Evaluate, Event, Proposal, Trial
+
+
+def make_trial(number: int, do: str, resume: int | None = None) -> Trial:
+    return Trial(number, Evaluate(Arch({"do": do, "x": number}), {"epochs": 3.0}, resume))
+
+
+def ended(executor: Any, count: int) -> dict[int, Event]:
+    """Poll until ``count`` trials have ended; each may end once."""
+    events: dict[int, Event] = {}
+    for _ in range(100):
+        for event in executor.poll(5.0):
+            assert event.kind == "finished" and event.trial not in events
+            events[event.trial] = event
+        if len(events) >= count:
+            break
+    assert len(events) == count
+    return events
 
 
 def body(proposal: Proposal, run: Run) -> Mapping[str, float]:

@@ -119,7 +119,11 @@ class Simulated:
             if self.deadline is not None and self._clock >= self.deadline:
                 self._end(trial, Outcome(failure=Failure(Reason.deadline)))
                 continue
-            outcome = self._evaluate(trial)
+            try:
+                outcome = self._evaluate(trial)
+            except KeyboardInterrupt:
+                self._end(trial, Outcome(failure=Failure(Reason.stopped, "interrupted")))
+                raise
             self._starts += 1
             self._under[trial.number] = _Under(trial, self._clock, self._starts, outcome)
             heapq.heappush(self._ends, (self._clock + outcome.seconds, self._starts, trial.number))
@@ -129,8 +133,10 @@ class Simulated:
 
         def timed(proposal: Proposal, run: Run) -> Mapping[str, float]:
             result = self.evaluate(proposal, run)
-            metrics, seconds = result if isinstance(result, tuple) else (result, result.get("seconds", math.nan))
-            taken[0] = float(seconds)
+            metrics, seconds = result if isinstance(result, tuple) else (result, None)
+            if seconds is None and isinstance(metrics, Mapping):
+                seconds = metrics.get("seconds", math.nan)
+            taken[0] = math.nan if seconds is None else float(seconds)
             return metrics
 
         outcome = attempt(timed, trial.proposal, make_run(trial, self.folder, self.seed, None), (KeyboardInterrupt,))

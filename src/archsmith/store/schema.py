@@ -12,7 +12,6 @@ from sqlalchemy import (
     Float,
     Integer,
     MetaData,
-    Select,
     Table,
     Text,
     UniqueConstraint,
@@ -29,13 +28,13 @@ __all__ = [
     "Row",
     "check_version",
     "create",
+    "events_after",
     "fact",
     "last",
     "newer",
     "rows_after",
     "set_fact",
     "study_names",
-    "study_rows_after",
     "write",
 ]
 
@@ -116,14 +115,13 @@ def write(connection: Connection, rows: Sequence[Row]) -> None:
 
 def rows_after(connection: Connection, number: int) -> list[Row]:
     """Return the next rows of all studies whose ``id`` is above ``number``, in order: a page, empty at the end."""
-    return _page(connection, select(_EVENTS).where(_EVENTS.c.id > number).order_by(_EVENTS.c.id))
+    statement = select(_EVENTS).where(_EVENTS.c.id > number).order_by(_EVENTS.c.id).limit(_PAGE)
+    return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def study_rows_after(connection: Connection, study: str, after: int) -> list[Row]:
-    """Return the next rows of a study without its first ``after``, in order: a page, empty at the end."""
+def events_after(connection: Connection, study: str, after: int) -> Sequence[tuple[int, str, int | None, float, str]]:
+    """Return ``(sequence, kind, trial, time, data)`` of a study's events after the first ``after``: a page of them."""
+    columns = (_EVENTS.c.sequence, _EVENTS.c.kind, _EVENTS.c.trial, _EVENTS.c.time, _EVENTS.c.data)
     mine = (_EVENTS.c.study == study) & (_EVENTS.c.sequence > after)
-    return _page(connection, select(_EVENTS).where(mine).order_by(_EVENTS.c.sequence))
-
-
-def _page(connection: Connection, statement: Select[Any]) -> list[Row]:
-    return [dict(row) for row in connection.execute(statement.limit(_PAGE)).mappings()]
+    statement = select(*columns).where(mine).order_by(_EVENTS.c.sequence).limit(_PAGE)
+    return connection.execute(statement).tuples().all()

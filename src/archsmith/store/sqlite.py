@@ -102,12 +102,12 @@ class SQLiteStore:
         after = max(0, after)
         while True:
             with self._lock, self._connected() as connection:
-                rows = schema.study_rows_after(connection, study, after)
+                rows = schema.events_after(connection, study, after)
             if not rows:
                 return
-            for row in rows:
-                yield Event(row["kind"], row["trial"], self._decoded(row["data"]), row["time"])
-            after = rows[-1]["sequence"]
+            for _, kind, trial, moment, data in rows:
+                yield Event(kind, trial, self._decoded(data), moment)
+            after = rows[-1][0]
 
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies, in the order of their first events."""
