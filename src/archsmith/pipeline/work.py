@@ -17,7 +17,7 @@ from archsmith.build.cost import cost, meta_cost
 from archsmith.build.latency import latency
 from archsmith.build.module import build
 from archsmith.build.source import source_key
-from archsmith.errors import BudgetError, LimitError
+from archsmith.errors import BudgetError, LimitError, UsageError
 from archsmith.estimate import CrossValidated, Machine, Settings, TrainEstimator, measure_machine
 from archsmith.execute import Executor, Inline, Processes
 from archsmith.pipeline.clock import Clock, Shares
@@ -193,9 +193,15 @@ class Work:
         seed, machine = self.request.seed, self.machine
         if not workers:
             return Inline(estimator, self.folder, seed=seed)
-        return Processes(
-            estimator, self.folder, machine.slots, machine.threads, seed=seed, initialize=torch.set_num_threads
-        )
+        try:
+            return Processes(
+                estimator, self.folder, machine.slots, machine.threads, seed=seed, initialize=torch.set_num_threads
+            )
+        except UsageError as error:  # such as a space made of functions that another process cannot find
+            if self.request.executor == "processes":
+                raise
+            self.note(f"one trial at a time, in this process: {error}")
+            return Inline(estimator, self.folder, seed=seed)
 
     def _told(self, event: Event) -> None:
         """Pass a study's event on as progress."""

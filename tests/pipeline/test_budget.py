@@ -1,0 +1,36 @@
+"""The wall: what each phase may take, and what is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archsmith.errors import BudgetError
+from archsmith.pipeline.clock import SMALLEST_S, Clock, plan
+
+
+@given(st.floats(SMALLEST_S, 1e6), st.integers(0, 3))
+def test_the_shares_are_positive_and_sum_to_the_budget(budget, exports):
+    shares = plan(budget, exports).items()
+    assert all(v > 0 for v in shares.values())
+    assert sum(shares.values()) == pytest.approx(budget)
+
+
+@given(st.floats(SMALLEST_S, 1e6))
+def test_comparisons_get_at_most_a_fifth_and_the_final_training_the_largest_share(budget):
+    shares = plan(budget)
+    assert shares.compare <= budget / 5
+    if budget >= 120:
+        assert shares.final == max(shares.items().values())
+
+
+@pytest.mark.parametrize("budget", [0.5, 19.9])
+def test_a_budget_too_small_names_the_smallest(budget):
+    with pytest.raises(BudgetError, match="--budget 20s or more"):
+        plan(budget)
+
+
+def test_the_clock_counts_from_when_the_command_was_called():
+    clock = Clock(100.0, started=0.0)
+    assert clock.elapsed() > 0
+    assert clock.deadline(reserve=10.0) == 90.0
+    assert Clock(5.0, started=-1e9).left() == 0.0
