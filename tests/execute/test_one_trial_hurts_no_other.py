@@ -1,6 +1,5 @@
 """Whatever an evaluation does to its process, its trial fails with a named reason, and the next one is as new."""
 
-import contextlib
 import json
 import os
 import time
@@ -8,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trial_bodies import body, ended, make_trial
+from trial_bodies import body, ended, make_trial, runs
 
 from archsmith.execute import Inline, Processes, Reason, Simulated
 
@@ -89,7 +88,7 @@ def test_a_trial_leaves_nothing_behind(processes: Callable[..., Processes], tmp_
     events = ended(executor, 4)
     assert Reason.of(events[1].data["reason"]) is Reason.exited  # though its child held every pipe open
     left = [int(events[0].data["metrics"]["child"]), int((tmp_path / "trials" / "1" / "child").read_text())]
-    assert not any(_runs(pid) for pid in left)
+    assert not any(runs(pid) for pid in left)
     assert events[3].data["metrics"]["leak"] == 0
     assert events[3].data["metrics"]["threads"] == 1
 
@@ -102,10 +101,3 @@ def test_a_worker_killed_while_idle_costs_nothing(processes: Callable[..., Proce
     executor.submit(make_trial(1, "surroundings"))
     after = ended(executor, 1)[1]
     assert after.data["state"] == "complete" and after.data["metrics"]["pid"] != pid
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trial_bodies
-from trial_bodies import body, ended, make_trial
+from trial_bodies import body, ended, make_trial, runs
 
 from archsmith.errors import UsageError
 from archsmith.execute import Processes, Reason
@@ -198,6 +198,6 @@ def test_what_becomes_of_workers_is_up_to_the_controller(number: signal.Signals,
             controller.wait()
             controller.stdout.read()  # until the last worker, which inherited it, is gone
     until = time.monotonic() + 20
-    while os.path.exists(f"/proc/{worker}") and time.monotonic() < until:
+    while runs(worker) and time.monotonic() < until:
         time.sleep(0.02)
-    assert not os.path.exists(f"/proc/{worker}")
+    assert not runs(worker)

@@ -1,5 +1,6 @@
 """Evaluations of every temper, importable by worker processes."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -31,6 +32,13 @@ def ended(executor: Any, count: int) -> dict[int, Event]:
             break
     assert len(events) == count
     return events
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 def body(proposal: Proposal, run: Run) -> Mapping[str, float]:

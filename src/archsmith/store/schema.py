@@ -119,9 +119,9 @@ def rows_after(connection: Connection, number: int) -> list[Row]:
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def events_after(connection: Connection, study: str, after: int) -> Sequence[tuple[int, str, int | None, float, str]]:
+def events_after(connection: Connection, study: str, after: int) -> Sequence[Sequence[Any]]:
     """Return ``(sequence, kind, trial, time, data)`` of a study's events after the first ``after``: a page of them."""
     columns = (_EVENTS.c.sequence, _EVENTS.c.kind, _EVENTS.c.trial, _EVENTS.c.time, _EVENTS.c.data)
     mine = (_EVENTS.c.study == study) & (_EVENTS.c.sequence > after)
     statement = select(*columns).where(mine).order_by(_EVENTS.c.sequence).limit(_PAGE)
-    return connection.execute(statement).tuples().all()
+    return connection.execute(statement).all()
