@@ -13,7 +13,7 @@ from torch import nn
 
 __all__ = ["Latency", "burst_medians", "latency"]
 
-ROUNDS = 5
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def burst_medians(call: Callable[[], object], seconds: float) -> tuple[float, fl
     rounds: list[tuple[float, float]] = []
     calls = 0
     start = time.perf_counter()
-    for number in range(1, ROUNDS + 1):
-        end = start + seconds * 0.8 * number / ROUNDS
+    for number in range(1, _ROUNDS + 1):
+        end = start + seconds * 0.8 * number / _ROUNDS
         times: list[float] = []
         while len(times) < 2 or time.perf_counter() < end:
             began = time.perf_counter()

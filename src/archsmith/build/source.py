@@ -20,7 +20,7 @@ from archsmith.space import Arch, Call, Picker, Program, Space, evaluate
 
 __all__ = ["shipped_source", "source", "source_key"]
 
-WIDTH = 100
+_WIDTH = 100
 _TITLE = '"""A neural network in plain PyTorch: build() makes it, freshly initialised."""'
 
 
@@ -178,11 +178,11 @@ def _pretty(value: Any, names: Mapping[Any, str], indent: int, before: int = 0) 
     """Return the text of a value that starts ``indent + before`` columns in, broken where it would be too long."""
     line = _line(value, names)
     parts = _parts(value, names)
-    if indent + before + len(line) < WIDTH or parts is None or not parts[1]:
+    if indent + before + len(line) < _WIDTH or parts is None or not parts[1]:
         return line
     opening, inner, closing = parts
     if all(_parts(part, names) is None for _, part in inner) and isinstance(value, list | tuple | dict):
-        rows = textwrap.wrap(", ".join(b + _literal(p, names) for b, p in inner) + ",", max(20, WIDTH - indent - 4))
+        rows = textwrap.wrap(", ".join(b + _literal(p, names) for b, p in inner) + ",", max(20, _WIDTH - indent - 4))
         return "\n".join([opening, *(f"    {row}" for row in rows), closing.lstrip(",")])
     rows = [textwrap.indent(b + _pretty(part, names, indent + 4, len(b)), "    ") + "," for b, part in inner]
     return "\n".join([opening, *rows, closing.lstrip(",")])

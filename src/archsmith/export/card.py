@@ -9,7 +9,7 @@ from archsmith.export.facts import Facts
 
 __all__ = ["card"]
 
-MAX_LISTED = 50
+_MAX_LISTED = 50
 
 
 def card(facts: Facts) -> str:
@@ -59,8 +59,8 @@ def _number(metrics: Mapping[str, float], name: str) -> str:
 
 
 def _listed(words: list[str]) -> str:
-    more = len(words) - MAX_LISTED
-    return ", ".join(words[:MAX_LISTED]) + (f" and {more} more (see `LABELS` in model.py)" if more > 0 else "")
+    more = len(words) - _MAX_LISTED
+    return ", ".join(words[:_MAX_LISTED]) + (f" and {more} more (see `LABELS` in model.py)" if more > 0 else "")
 
 
 def _row(numbered: tuple[int, Mapping[str, Any]]) -> str:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 __all__ = ["main"]
 
-Array = NDArray[np.float32]
-LATENCY_SECONDS = 0.3
+_Array = NDArray[np.float32]
+_LATENCY_SECONDS = 0.3
 
 
 class _Refuse:
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
     print(json.dumps(result))
 
 
-def _weights(path: str) -> Callable[[Array], Any]:
+def _weights(path: str) -> Callable[[_Array], Any]:
     torch = importlib.import_module(_needed("torch"))
     spec = importlib.util.spec_from_file_location("model", path)
     assert spec is not None and spec.loader is not None
@@ -60,7 +60,7 @@ def _weights(path: str) -> Callable[[Array], Any]:
     spec.loader.exec_module(module)
     network = module.load()
 
-    def run(x: Array) -> Any:
+    def run(x: _Array) -> Any:
         assert len(module.predict(torch.from_numpy(x), network)) == len(x)
         with torch.inference_mode():
             return network(torch.from_numpy(x)).numpy()
@@ -68,11 +68,11 @@ def _weights(path: str) -> Callable[[Array], Any]:
     return run
 
 
-def _program(path: str) -> Callable[[Array], Any]:
+def _program(path: str) -> Callable[[_Array], Any]:
     torch = importlib.import_module(_needed("torch"))
     network = torch.export.load(path).module()
 
-    def run(x: Array) -> Any:
+    def run(x: _Array) -> Any:
         with torch.no_grad():
             return network(torch.from_numpy(x)).numpy()
 
@@ -83,7 +83,7 @@ def _needed(name: str) -> str:
     return name  # torch takes a second to import: the ONNX check must not wait for it
 
 
-def _onnx(path: str) -> Callable[[Array], Any]:
+def _onnx(path: str) -> Callable[[_Array], Any]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -117,7 +117,7 @@ def _latency(call: Callable[[], Any]) -> float:
     for _ in range(3):
         call()
     medians: list[float] = []
-    end = time.perf_counter() + LATENCY_SECONDS
+    end = time.perf_counter() + _LATENCY_SECONDS
     while len(medians) < 3 or time.perf_counter() < end:
         times: list[float] = []
         for _ in range(5):

@@ -19,7 +19,7 @@ from archsmith.export.write import BATCHES, FILES, FORMATS, reference_path
 __all__ = ["TOLERANCE", "Verified", "check", "verify"]
 
 TOLERANCE = 1e-4  # of the largest output, or of 1 where that is smaller
-TIMEOUT_SECONDS = 180.0
+_TIMEOUT_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Verified:
 
 
 def verify(
-    folder: Path | str, formats: Sequence[str] | None = None, timeout: float = TIMEOUT_SECONDS
+    folder: Path | str, formats: Sequence[str] | None = None, timeout: float = _TIMEOUT_SECONDS
 ) -> list[Verified]:
     """Check the files of a folder that ``export`` wrote, and return what was found for each.
 
@@ -64,7 +64,9 @@ def verify(
     return found
 
 
-def check(folder: Path | str, formats: Sequence[str] | None = None, timeout: float = TIMEOUT_SECONDS) -> list[Verified]:
+def check(
+    folder: Path | str, formats: Sequence[str] | None = None, timeout: float = _TIMEOUT_SECONDS
+) -> list[Verified]:
     """Do what ``verify`` does, but leave it to the caller to look for findings that are not ``ok``."""
     folder = Path(folder)
     wanted = [f for f in FORMATS if (f in formats if formats is not None else (folder / FILES[f]).exists())]

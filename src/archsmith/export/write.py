@@ -74,7 +74,8 @@ def export(
 def convert(folder: Path | str, formats: Sequence[str]) -> dict[str, Path]:
     """Write more formats of a network that ``export`` wrote; return the path of each.
 
-    Raises ``ExportError`` and ``MissingExtra`` as ``export`` does, also where the folder holds no exported network.
+    Asking for several at once is cheaper than one by one: the network is traced once. Raises ``ExportError`` and
+    ``MissingExtra`` as ``export`` does, also where the folder holds no exported network.
     """
     _check_formats(formats)
     folder = Path(folder)
@@ -147,26 +148,30 @@ def _convert(
     if not wanted:
         return written
     with _quiet():
-        program = _attempt("torch.export", wanted, lambda: _exported(network, x))
+        program = _attempt(" and ".join(FILES[name] for name in wanted), lambda: _exported(network, x))
+        failures: list[ExportError] = []
         for name in wanted:
-            with _atomic(folder / FILES[name]) as path:
-                if name == "pt2":
-                    _attempt(name, [name], lambda path=path: _save_program(program, path, labels))
-                else:
-                    _attempt(name, [name], lambda path=path: _save_onnx(program, x, path, labels))
-            written[name] = folder / FILES[name]
+            save = _save_program if name == "pt2" else _save_onnx
+            try:
+                with _atomic(folder / FILES[name]) as path:
+                    _attempt(FILES[name], lambda save=save, path=path: save(program, path, x, labels))
+                written[name] = folder / FILES[name]
+            except ExportError as error:
+                failures.append(error)
+    if failures:
+        raise ExportError(" ".join(map(str, failures))) from failures[0]
     return written
 
 
-def _attempt(step: str, formats: Sequence[str], action: Any) -> Any:
+def _attempt(what: str, action: Any) -> Any:
     try:
         return action()
     except Exception as error:  # exporters raise whatever their depths raise
         text = str(error).strip().splitlines()
         raise ExportError(
-            f"{' and '.join(FILES[f] for f in formats)} could not be written: {step} failed with "
-            f"{type(error).__name__}: {text[0][:300] if text else ''} The network itself is in model.py and "
-            "model.safetensors. An operation that cannot be exported must be replaced in the block that uses it."
+            f"{what} could not be written: {type(error).__name__}: {text[0][:300] if text else 'no reason given'}. "
+            "The network itself is in model.py and model.safetensors. An operation that cannot be exported must be "
+            "replaced in the block that uses it."
         ) from error
 
 
@@ -176,11 +181,11 @@ def _exported(network: nn.Module, x: Tensor) -> torch.export.ExportedProgram:
         return torch.export.export(network, (x[:2],), dynamic_shapes=({0: batch},))
 
 
-def _save_program(program: torch.export.ExportedProgram, path: Path, labels: Sequence[str]) -> None:
+def _save_program(program: torch.export.ExportedProgram, path: Path, x: Tensor, labels: Sequence[str]) -> None:
     torch.export.save(program, path, extra_files=_metadata(labels))
 
 
-def _save_onnx(program: torch.export.ExportedProgram, x: Tensor, path: Path, labels: Sequence[str]) -> None:
+def _save_onnx(program: torch.export.ExportedProgram, path: Path, x: Tensor, labels: Sequence[str]) -> None:
     made = torch.onnx.export(
         program,
         (x[:2],),
