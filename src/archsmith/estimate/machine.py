@@ -17,6 +17,7 @@ __all__ = ["Machine", "autocast", "place_batch", "place_network", "synchronize",
 class Machine:
     """How trainings use the hardware: ``slots`` trials side by side with ``threads`` threads each.
 
+    ``single`` is with how many threads one training alone is fastest; 0 stands for all that the slots have together.
     ``notes`` are sentences for people: what was measured and why this was chosen.
     """
 
@@ -25,11 +26,12 @@ class Machine:
     channels_last: bool = False
     threads: int = 1
     slots: int = 1
+    single: int = 0
     notes: tuple[str, ...] = ()
 
     def alone(self) -> Machine:
         """Return the machine as one training that has all of it, such as the final one, should use it."""
-        return replace(self, threads=self.threads * self.slots, slots=1)
+        return replace(self, threads=self.single or self.threads * self.slots, slots=1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the machine as JSON-ready data."""
