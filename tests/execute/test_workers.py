@@ -30,6 +30,17 @@ def test_a_worker_is_kept_and_knows_its_surroundings(processes: Callable[..., Pr
     assert all(40 < m["remaining"] <= 50 for m in seen)
 
 
+def test_prepared_workers_are_those_that_work(processes: Callable[..., Processes]) -> None:
+    executor = processes(slots=2)
+    executor.prepare()
+    executor.prepare()
+    workers = {child.pid for child in active_children()}
+    assert len(workers) == 2 and list(executor.poll(60.0)) == []
+    for number in range(3):
+        executor.submit(make_trial(number, "surroundings"))
+    assert {e.data["metrics"]["pid"] for e in ended(executor, 3).values()} <= workers
+
+
 def test_what_is_printed_goes_to_a_log_of_limited_length(processes: Callable[..., Processes], tmp_path: Path) -> None:
     executor = processes(slots=1, log_bytes=2000)
     for number, do in enumerate(["print much", "print little"]):

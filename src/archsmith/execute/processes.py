@@ -30,8 +30,8 @@ class Processes:
 
     ``evaluate`` (with the data it holds) is sent once to each worker, not with each trial, so it must be importable
     there: a function at the top level of a module, or an object of such a class. A worker starts when a trial needs
-    it, with ``threads`` threads for numerical libraries, and calls ``initialize(threads)`` once if that is given
-    (such as ``torch.set_num_threads``).
+    it, or by ``prepare``, with ``threads`` threads for numerical libraries, and calls ``initialize(threads)`` once if
+    that is given (such as ``torch.set_num_threads``).
 
     A trial learns its deadline, the earlier of ``deadline`` and its own ``trial_seconds``, from its ``Run``. If it is
     not back ``grace`` seconds later, its worker and everything the trial started are killed. What a trial prints goes
@@ -76,6 +76,16 @@ class Processes:
         self._closed = False
         Child.pack(io.BytesIO(), evaluate, initialize)
         atexit.register(self.close)
+
+    def prepare(self) -> None:
+        """Start the workers that are not there yet, so that they wake up while something else is done.
+
+        Raises ``OSError`` when the system has no room for them.
+        """
+        if self._closed:
+            raise UsageError("This executor is closed; make another one.")
+        while len(self._children) < self.slots:
+            self._children.append(self._start())
 
     def now(self) -> float:
         """Return the time of ``time.monotonic``."""
@@ -134,7 +144,8 @@ class Processes:
 
     def _give_out(self) -> None:
         while self._waiting:
-            idle = next((c for c in self._children if c.ready and c.trial is None), None)
+            free = [c for c in self._children if c.trial is None]
+            idle = next((c for c in free if c.ready), free[0] if free else None)
             if idle is None and len(self._children) >= self.slots:
                 return
             trial = self._waiting.popleft()
@@ -143,7 +154,7 @@ class Processes:
                 continue
             if idle is None:
                 try:
-                    child = Child.start(self.evaluate, self.initialize, self.threads, self.log_bytes)
+                    child = self._start()
                 except OSError as error:  # such as too many processes or open files
                     self._finish(trial, Outcome(failure=Failure(Reason.not_started, str(error))))
                     continue
@@ -151,7 +162,11 @@ class Processes:
                 self._children.append(child)
             else:
                 idle.trial = trial
-                self._send(idle)
+                if idle.ready:
+                    self._send(idle)
+
+    def _start(self) -> Child:
+        return Child.start(self.evaluate, self.initialize, self.threads, self.log_bytes)
 
     def _send(self, child: Child) -> None:
         trial = child.trial
