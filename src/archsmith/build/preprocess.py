@@ -47,8 +47,8 @@ class TableNormalize(nn.Module):
 
     left: torch.Tensor
     width: torch.Tensor
-    span: torch.Tensor
-    slope: torch.Tensor
+    unit: torch.Tensor
+    rise: torch.Tensor
     start: torch.Tensor
     chosen: torch.Tensor
     limit: torch.Tensor
@@ -83,16 +83,16 @@ class TableNormalize(nn.Module):
         values = [v or [-10.0, 10.0] for v in reached]
         most = max([len(k) - 1 for k in ends], default=1)
         left = torch.zeros(len(ends), most, dtype=torch.float64)
-        width, slope = torch.zeros_like(left), torch.zeros_like(left)
+        width, rise = torch.zeros_like(left), torch.zeros_like(left)
         for row, (k, v) in enumerate(zip(ends, values, strict=True)):
             x, y = torch.tensor(k, dtype=torch.float64), torch.tensor(v, dtype=torch.float64)
             left[row, : len(k) - 1], width[row, : len(k) - 1] = x[:-1], x.diff()
-            slope[row, : len(k) - 1] = y.diff() / x.diff()
+            rise[row, : len(k) - 1] = y.diff() / 2.0
         self.register_buffer("left", left.to(torch.float32))
         self.register_buffer("width", width.to(torch.float32))
-        # Half a piece, so that reach / span runs from 0 to 2; 1 where a shorter column has no piece.
-        self.register_buffer("span", torch.where(width > 0, width / 2.0, torch.ones_like(width)).to(torch.float32))
-        self.register_buffer("slope", slope.to(torch.float32))
+        # Half a piece, so that reach / unit runs from 0 to 2; 1 where a column has fewer pieces.
+        self.register_buffer("unit", torch.where(width > 0, width / 2.0, torch.ones_like(width)).to(torch.float32))
+        self.register_buffer("rise", rise.to(torch.float32))
         chosen = [row * most + i for row, k in enumerate(ends) if len(k) > 2 for i in range(len(k) - 1)]
         self.has_pieces = pieces and bool(chosen)
         self.register_buffer("chosen", torch.tensor(chosen if pieces else [], dtype=torch.int64))
@@ -113,11 +113,11 @@ class TableNormalize(nn.Module):
             raw = torch.index_select(x, 1, self.numeric)
             missing = torch.isnan(raw)
             filled = torch.where(missing, torch.zeros_like(raw), raw)
-            # y(x) = y0 + sum of slope * (how far x reaches into the piece): no search, so every exporter knows it.
-            reach = torch.minimum(torch.relu(filled.unsqueeze(2) - self.left), self.width)
-            parts.append(torch.where(missing, torch.zeros_like(raw), self.start + (reach * self.slope).sum(2)))
+            # How far a value reaches into each piece tells its level: no search, so every exporter knows it.
+            reach = torch.minimum(torch.relu(filled.unsqueeze(2) - self.left), self.width) / self.unit
+            parts.append(torch.where(missing, torch.zeros_like(raw), self.start + (reach * self.rise).sum(2)))
             if self.has_pieces:
-                share = torch.where(missing.unsqueeze(2), torch.zeros_like(reach), reach / self.span - 1.0)
+                share = torch.where(missing.unsqueeze(2), torch.zeros_like(reach), reach - 1.0)
                 parts.append(torch.index_select(share.flatten(1), 1, self.chosen))
         if self.has_indicators:
             parts.append(torch.isnan(torch.index_select(x, 1, self.indicators)).to(torch.float32))

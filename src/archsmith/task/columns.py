@@ -55,8 +55,8 @@ def encode_columns(cells: Mapping[str, Cells], columns: Sequence[Column]) -> Ten
                 row = int(np.argmax(np.isinf(numbers)))
                 raise DataError(f"column {column.name!r} holds infinity in row {row + 1}; correct it or empty it.")
             out.append(numbers.astype(np.float32))
-            if np.isinf(out[-1]).any():
-                raise DataError(f"column {column.name!r} holds numbers beyond 3e38, the largest a network can take.")
+            if (np.abs(out[-1]) > 1e37).any():
+                raise DataError(f"column {column.name!r} holds numbers beyond 1e37; bring them to a smaller unit.")
         else:
             codes = {category: i + 1 for i, category in enumerate(column.categories)}
             out.append(np.array([codes.get(_text(v), 0) for v in values], dtype=np.float32))

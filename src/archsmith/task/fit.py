@@ -44,7 +44,7 @@ def fit_table(x: Tensor, columns: Sequence[Column]) -> TableNormalize:
         values = values[~np.isnan(values)]
         mean, std = (float(values.mean()), float(values.std())) if len(values) else (0.0, 1.0)
         means.append(mean)
-        stds.append(std if std > 1e-9 * max(1.0, abs(mean)) else 1.0)
+        stds.append(std if std > 1e-9 * max(1.0, abs(mean)) else max(1.0, abs(mean)))
         k, v = _quantile_map(values, most if most >= 4 else _MOST_PIECES)
         knots.append(k)
         levels.append(v)
@@ -68,6 +68,8 @@ def _quantile_map(values: NDArray[np.float64], pieces: int) -> tuple[list[float]
     is mostly 0 still gets knots, and room, for its other values.
     """
     distinct, counts = np.unique(values.astype(np.float32).astype(np.float64), return_counts=True)
+    if len(distinct) > 1 and np.diff(distinct).min() < 1e-30:  # too near for float32 arithmetic to tell apart
+        distinct, counts = np.unique(np.rint(values * 1e25) / 1e25, return_counts=True)
     if len(distinct) < 2:
         return [], []
     weight = np.minimum(counts, max(1.0, counts.sum() / 50))

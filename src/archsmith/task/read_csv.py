@@ -83,13 +83,13 @@ def _text(path: Path) -> tuple[str, list[str]]:
 
 
 def _separator(text: str) -> str:
-    """Return the separator that gives the first lines the most equal numbers of values."""
+    """Return the separator that gives most of the first lines as many values as the first, and many."""
     lines = [line for line in text[:65536].splitlines()[:21] if line.strip()]
     lines = lines[:-1] if len(lines) > 20 else lines
 
-    def quality(separator: str) -> tuple[bool, int]:
-        widths = [len(r) for r in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
-        return len(set(widths)) == 1, min(widths, default=0)
+    def quality(separator: str) -> tuple[bool, int, int]:
+        widths = [len(r) for r in csv.reader(lines, delimiter=separator, skipinitialspace=True)] or [0]
+        return widths[0] > 1, widths.count(widths[0]), widths[0]
 
     return max(_SEPARATORS, key=quality)
 

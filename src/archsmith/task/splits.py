@@ -61,13 +61,13 @@ def assign_splits(
     _check_counts(target, part, (folds or 1 + (not has_valid)) + (not has_test))
     rng = np.random.default_rng([seed, 0])
     if not has_test:
-        _cut(part, strata, TEST, 0.2 if test_fraction is None else test_fraction, rng)
+        _cut(part, strata, TEST, 0.2 if test_fraction is None else test_fraction, folds or 1 + (not has_valid), rng)
     if folds:
         part[assign_folds(target, part, seed, folds) == 0] = VALID
     elif not has_valid:
         rest = int((part == TRAIN).sum())
         usual = 0.2 if rest < 5_000 else 0.15 if rest < 20_000 else 0.1
-        _cut(part, strata, VALID, usual if valid_fraction is None else valid_fraction, rng)
+        _cut(part, strata, VALID, usual if valid_fraction is None else valid_fraction, 1, rng)
     _check_known(target, part)
     return part
 
@@ -102,11 +102,13 @@ def _strata(target: Target) -> NDArray[np.int64]:
     return (rank * max(1, min(10, len(y) // 10))) // len(y)
 
 
-def _cut(part: Parts, strata: NDArray[np.int64], which: int, fraction: float, rng: np.random.Generator) -> None:
-    """Move a fraction of the training samples of each stratum, at least one and never all, into ``which``."""
+def _cut(
+    part: Parts, strata: NDArray[np.int64], which: int, fraction: float, keep: int, rng: np.random.Generator
+) -> None:
+    """Move a fraction of the training samples of each stratum, at least one, into ``which``; ``keep`` so many back."""
     for stratum in np.unique(strata[part == TRAIN]):
         members = rng.permutation(np.flatnonzero((strata == stratum) & (part == TRAIN)))
-        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        count = min(max(1, round(fraction * len(members))), max(0, len(members) - keep))
         part[members[:count]] = which
 
 

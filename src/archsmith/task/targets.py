@@ -80,11 +80,11 @@ def encode_target(cells: Cells, name: str, goal: Goal | None = None, labels: tup
 
 def _numbered(cells: Cells, name: str, labels: tuple[str, ...]) -> Target:
     numbers = as_numbers(cells)
-    bad = [c for c in cells] if numbers is None else [c for c in numbers if c not in range(len(labels))]
+    bad = list(cells) if numbers is None else [f"{c:g}" for c in numbers if c not in range(len(labels))]
     if numbers is None or bad:
         raise DataError(
-            f"{name} holds the label {bad[0]!r}; with {len(labels)} class names labels must be whole numbers from 0 to "
-            f"{len(labels) - 1}."
+            f"{name} holds the label {str(bad[0])!r}; with {len(labels)} class names labels must be whole numbers from "
+            f"0 to {len(labels) - 1}."
         )
     if len(np.unique(numbers)) < 2:
         only = labels[int(numbers[0])]

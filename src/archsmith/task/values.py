@@ -37,6 +37,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.y)
 
+    def __repr__(self) -> str:
+        return f"Split({len(self)} samples of {tuple(self.x.shape[1:])})"
+
 
 @dataclass(frozen=True)
 class Column:
