@@ -50,10 +50,10 @@ def network() -> Callable[[], nn.Module]:
 
 
 @pytest.fixture
-def regressor() -> Callable[[], nn.Module]:
+def regressor(numbers: Task) -> Callable[[], nn.Module]:
     def make(seed: int = 0) -> nn.Module:
         with seeded(seed):
-            return nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+            return nn.Sequential(nn.Linear(numbers.spec.input_shape[0], 16), nn.ReLU(), nn.Linear(16, 1))
 
     return make
 

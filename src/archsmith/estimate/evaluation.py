@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from archsmith.estimate.feed import network_input, on_device
 from archsmith.estimate.machine import Machine, autocast
-from archsmith.task import Split, Task, metrics
+from archsmith.task import Split, Task, inputs, metrics
 
 __all__ = ["evaluate", "evaluation_seconds", "outputs"]
 
@@ -39,7 +39,10 @@ def outputs(network: nn.Module, task: Task, x: Tensor, machine: Machine, resolut
     """
     mode = network.training
     network.eval()
-    preprocess = on_device(task.preprocess, machine)
+    table = task.spec.kind == "table"
+    if table:
+        x = inputs(task, x)
+    preprocess = nn.Identity() if table else on_device(task.preprocess, machine)
     parts = []
     with torch.inference_mode(), autocast(machine):
         for part in torch.split(x, _batch(x)):

@@ -67,10 +67,12 @@ def make_feed(task: Task, settings: Settings, machine: Machine, data_fraction: f
         batch = len(y) // steps
     names = settings.augmentations if task.augment == "image" else ()
     fill = float(x[:1024].float().mean()) if "cutout" in names else 0.0
-    preprocess = on_device(task.preprocess, machine)
+    preprocess: nn.Module
     if task.spec.kind == "table":
         # Rows are not augmented, so they are preprocessed once and not in every epoch.
         x, preprocess = inputs(task, x), nn.Identity()
+    else:
+        preprocess = on_device(task.preprocess, machine)
     if _fits(x, machine):
         x, y = x.to(machine.device), y.to(machine.device)
     return Feed(x, y, preprocess, names, fill, resolution, batch, steps, machine)

@@ -19,14 +19,14 @@ from archsmith.estimate.settings import Settings
 __all__ = [
     "LAST",
     "TRUNK",
+    "Average",
     "State",
-    "averaged",
     "load_weights",
+    "make_average",
     "newest",
     "restore",
     "save_state",
     "save_weights",
-    "update_average",
 ]
 
 LAST = "last.safetensors"
@@ -34,13 +34,34 @@ TRUNK = "trunk.safetensors"
 _FINAL = "final.safetensors"
 
 
+@dataclass(frozen=True)
+class Average:
+    """A second network that holds the exponential average of the weights and statistics of the one in training.
+
+    The tensors of both are listed once, side by side, because they are visited at every step.
+    """
+
+    network: nn.Module
+    decay: float
+    means: list[Tensor]
+    values: list[Tensor]
+    counters: list[tuple[Tensor, Tensor]]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move the average a little towards the weights; early on by more, so that it forgets its random start."""
+        torch._foreach_lerp_(self.means, self.values, 1.0 - min(self.decay, (1 + step) / (10 + step)))
+        for mean, value in self.counters:
+            mean.copy_(value)
+
+
 @dataclass
 class State:
     """What a training carries from step to step.
 
     ``step`` counts optimiser steps from 0. ``progress`` is the share of the way to the planned end that has passed, and
-    ``cooling`` whether the learning rate has begun to fall towards it. ``average`` is a second network that holds the
-    running average of the weights, None without one. ``loss_sum`` and ``loss_count`` gather the losses since the epoch
+    ``cooling`` whether the learning rate has begun to fall towards it. ``average`` is the running
+    average of the weights, None without one. ``loss_sum`` and ``loss_count`` gather the losses since the epoch
     began, ``seconds`` the time since the training began, over all resumptions.
     """
 
@@ -48,7 +69,7 @@ class State:
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     seed: int
-    average: nn.Module | None = None
+    average: Average | None = None
     step: int = 0
     loss_sum: float = 0.0
     loss_count: int = 0
@@ -60,33 +81,30 @@ class State:
     @property
     def best_network(self) -> nn.Module:
         """The network to evaluate and to keep: the average where there is one."""
-        return self.network if self.average is None else self.average
+        return self.network if self.average is None else self.average.network
 
 
-def update_average(state: State, decay: float) -> None:
-    """Move the average a little towards the weights; early on by more, so that it forgets its random start."""
-    if state.average is None:
-        return
-    weight = 1.0 - min(decay, (1 + state.step) / (10 + state.step))
-    with torch.no_grad():
-        pairs = list(zip(state.average.state_dict().values(), state.network.state_dict().values(), strict=True))
-        floats = [(a, b) for a, b in pairs if a.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], weight)
-        for a, b in pairs:
-            if not a.is_floating_point():
-                a.copy_(b)
-
-
-def averaged(network: nn.Module, settings: Settings) -> nn.Module | None:
-    """Return the network that will hold the average of the weights, if the recipe wants one."""
-    return copy.deepcopy(network).requires_grad_(False) if settings.ema > 0 else None
+def make_average(network: nn.Module, settings: Settings) -> Average | None:
+    """Return the running average of the network's weights, beginning with what they are, if the recipe wants one."""
+    if settings.ema <= 0:
+        return None
+    copied = copy.deepcopy(network).requires_grad_(False)
+    pairs = list(zip(copied.state_dict().values(), network.state_dict().values(), strict=True))
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    return Average(
+        copied,
+        settings.ema,
+        [mean for mean, _ in floats],
+        [value for _, value in floats],
+        [pair for pair in pairs if not pair[0].is_floating_point()],
+    )
 
 
 def save_state(path: Path, state: State, feed: Feed, plan: dict[str, Any]) -> None:
     """Write everything that a later ``restore`` needs to go on as if nothing had happened."""
     tensors = {f"network/{name}": value for name, value in state.network.state_dict().items()}
     if state.average is not None:
-        tensors |= {f"average/{name}": value for name, value in state.average.state_dict().items()}
+        tensors |= {f"average/{name}": value for name, value in state.average.network.state_dict().items()}
     tensors |= optimizer_tensors(state.optimizer) | rng_tensors(feed.machine.device)
     tensors["rng/augment"] = state.generator.get_state()
     scalars = {
@@ -127,7 +145,7 @@ def restore(state: State, feed: Feed, tensors: dict[str, Tensor], scalars: dict[
     """Put the state of a checkpoint into ``state``, in place; the network's shapes must be those that were saved."""
     state.network.load_state_dict(_under("network/", tensors))
     if state.average is not None:
-        state.average.load_state_dict(_under("average/", tensors) or _under("network/", tensors))
+        state.average.network.load_state_dict(_under("average/", tensors) or _under("network/", tensors))
     restore_optimizer(state.optimizer, tensors)
     restore_rng(feed.machine.device, tensors)
     state.generator.set_state(tensors["rng/augment"])

@@ -25,12 +25,11 @@ from archsmith.estimate.state import (
     LAST,
     TRUNK,
     State,
-    averaged,
+    make_average,
     newest,
     restore,
     save_state,
     save_weights,
-    update_average,
 )
 from archsmith.estimate.step import make_step
 from archsmith.task import Task
@@ -124,7 +123,7 @@ def train(
         _set_dropout(network, settings.dropout)
         feed = make_feed(task, settings, machine, data_fraction, resolution)
         generator = torch.Generator(machine.device).manual_seed(seed)
-        state = State(network, make_optimizer(network, settings), generator, seed, averaged(network, settings))
+        state = State(network, make_optimizer(network, settings), generator, seed, make_average(network, settings))
         plan = {"epochs": epochs, "cooldown": cooldown, "data_fraction": data_fraction, "resolution": resolution}
         found = None if resume is None else newest(resume, plan)
         if found is not None:
@@ -165,6 +164,8 @@ class _Loop:
         if clock.timed:
             clock.reserve = evaluation_seconds(state.network, self.task, feed.machine, feed.resolution)
         state.network.train()
+        if state.curve:
+            self.train_loss = state.curve[-1]["train_loss"]
         self.first_step = state.step
         order, mark = None, time.monotonic()
         while (progress := clock.progress(state.step)) < 1.0:
@@ -177,7 +178,8 @@ class _Loop:
             x, y = feed.take(order[position * feed.batch : (position + 1) * feed.batch], state.generator)
             self.pending.append((step(x, y), rate))
             state.step += 1
-            update_average(state, self.settings.ema)
+            if state.average is not None:
+                state.average.update(state.step)
             ends = position + 1 == feed.steps
             if ends or len(self.pending) >= wait:
                 taken, diverged = len(self.pending), self._read_losses()
@@ -202,14 +204,15 @@ class _Loop:
             if self.checkpoint is not None and self.clock.stopped:
                 self._save(LAST)
             if state.average is not None:
-                state.network.load_state_dict(state.average.state_dict())
+                state.network.load_state_dict(state.average.network.state_dict())
             if self.checkpoint is not None and not self.clock.stopped:
                 save_weights(self.checkpoint, state.network)
         else:
             row = {}
         metrics = {name: value for name, value in row.items() if name != "epoch"}
         metrics |= {"train_loss": self.train_loss, "epochs": state.step / self.feed.steps, "seconds": elapsed()}
-        metrics["seconds_per_epoch"] = self.stepping / done if done else math.nan
+        if done:
+            metrics["seconds_per_epoch"] = self.stepping / done
         network = state.network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
         curve = tuple(state.curve)
         return Trained(
