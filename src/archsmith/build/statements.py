@@ -103,7 +103,7 @@ def _take_apart(module: str, parts: list[str]) -> Statements:
             bound = _binds(statement)
             for name in bound:
                 binders[name] = (*binders.get(name, ()), index)
-            for name in {*_changes(statement)} - bound:
+            for name in {*_changes(statement)} - bound.keys():
                 changers[name] = (*changers.get(name, ()), index)
     return Statements(module, tuple(statements), tuple(texts), binders, changers, tuple(stars), future)
 
@@ -120,13 +120,13 @@ def _text(whole: str, lines: list[str], statement: ast.stmt, end_before: int) ->
     return "\n".join(lines[first - 1 : last])
 
 
-def _binds(statement: ast.stmt) -> set[str]:
-    """Return the module names a top-level statement binds."""
-    names: set[str] = set()
+def _binds(statement: ast.stmt) -> dict[str, None]:
+    """Return the module names a top-level statement binds, in their order: the text must not depend on a hash seed."""
+    names: dict[str, None] = {}
     for use in module_uses(statement):
         loads = isinstance(use.node, ast.Name) and isinstance(use.node.ctx, ast.Load | ast.Del)
         if not loads and not isinstance(use.node, ast.Global):
-            names.add(use.name)
+            names[use.name] = None
     return names
 
 
