@@ -36,9 +36,9 @@ from archsmith.trial import (
 
 __all__ = ["Study"]
 
-POLL_SECONDS = 0.5
-GRACE_SECONDS = 10.0
-ATTEMPTS = 2
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 10.0
+_ATTEMPTS = 2
 _Kind = tuple[str, tuple[tuple[str, float], ...]]
 
 
@@ -92,7 +92,7 @@ class Study:
             executor = Inline(evaluate, self.folder, seed=seed)
             self._own.append(executor)
         if store is None:
-            store = MemoryStore() if self.folder is None else _sqlite(self.folder)
+            store = MemoryStore() if self.folder is None else SQLiteStore(self.folder / "store.sqlite")
             self._own.append(store)
         self.executor, self.store = executor, store
         self.ended = ""
@@ -150,6 +150,9 @@ class Study:
         self.ended, self._failing, self._idle = "", [], 0
         try:
             self._loop(math.inf if trials is None else trials)
+        except StoreError:  # what ends now cannot be written down: it is run again when the log is well
+            self._forget()
+            raise
         except BaseException:
             self._halt()
             raise
@@ -184,13 +187,13 @@ class Study:
             self._fill(trials)
             if not self._submitted:
                 break
-            self._inbox.extend(self.executor.poll(POLL_SECONDS))
+            self._inbox.extend(self.executor.poll(_POLL_SECONDS))
             while self._inbox:
                 self._arrived(self._inbox.popleft())
             self._give_up_on_failures()
             if self._left() <= 0:
                 late = time.monotonic() if late is None else late
-                if time.monotonic() - late > GRACE_SECONDS:
+                if time.monotonic() - late > _GRACE_SECONDS:
                     self._halt("deadline: the time was over before the trial was")
         if self._stop.is_set():
             self._halt()
@@ -278,7 +281,7 @@ class Study:
             reason = f"the same network and training as trial {known.number}"
             data = {"state": "cached", "metrics": dict(known.metrics), "reason": reason, "same_as": known.number}
             self._finish(trial.number, data)
-        elif self._failures[kind] >= ATTEMPTS:
+        elif self._failures[kind] >= _ATTEMPTS:
             self._finish(trial.number, {"state": "failed", "reason": f"{_AGAIN} {self._failures[kind]} times before"})
         elif kind in self._running_kinds:
             self._waiting[trial.number] = self._running_kinds[kind]
@@ -365,16 +368,25 @@ class Study:
 
     def _halt(self, reason: str = "") -> None:
         """Stop what runs. With a reason it has ended, ``stopped``; without, it will be run again."""
-        for number in sorted(self._submitted):
+        try:
+            for number in sorted(self._submitted):
+                self.executor.stop(number)
+            until = time.monotonic() + _GRACE_SECONDS
+            while self._submitted and (self._inbox or time.monotonic() < until):
+                if not self._inbox:
+                    self._inbox.extend(self.executor.poll(_POLL_SECONDS))
+                while self._inbox:
+                    self._arrived(self._inbox.popleft(), halting=reason)
+            for number in sorted(self._submitted) if reason else ():  # the executor did not answer
+                self._finish(number, {"state": "stopped", "reason": reason})
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let go of everything that is under way."""
+        for number in self._submitted:
             self.executor.stop(number)
-        until = time.monotonic() + GRACE_SECONDS
-        while self._submitted and (self._inbox or time.monotonic() < until):
-            if not self._inbox:
-                self._inbox.extend(self.executor.poll(POLL_SECONDS))
-            while self._inbox:
-                self._arrived(self._inbox.popleft(), halting=reason)
-        for number in sorted(self._submitted) if reason else ():  # the executor did not answer
-            self._finish(number, {"state": "stopped", "reason": reason})
+        self._inbox.clear()
         self._submitted.clear()
         self._waiting.clear()
         self._running_kinds.clear()
@@ -439,11 +451,6 @@ def _kind(trial: Trial) -> _Kind:
 def _cost(proposal: Proposal) -> tuple[Any, ...]:
     """Return what makes the time of two trials comparable: the fidelity, and whether it continues a checkpoint."""
     return tuple(sorted(proposal.fidelity.items())), proposal.resume is None
-
-
-def _sqlite(folder: Path) -> Store:
-    folder.mkdir(parents=True, exist_ok=True)
-    return SQLiteStore(folder / "store.sqlite")
 
 
 def _alike(reason: str) -> str:

@@ -93,7 +93,7 @@ class Trial:
             self.state in ("complete", "cached")
             and self.violation == 0.0
             and bool(self.losses)
-            and all(math.isfinite(v) for v in self.losses)
+            and all(map(math.isfinite, self.losses))
         )
 
     @property

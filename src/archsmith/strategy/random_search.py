@@ -13,7 +13,7 @@ from archsmith.trial import Evaluate, Proposal, Trial
 
 __all__ = ["RandomSearch"]
 
-LISTABLE = 4096
+_LISTABLE = 4096
 
 
 @dataclass
@@ -49,7 +49,7 @@ class RandomSearch:
             arch = sample(self.space, rng)
             if arch not in self._tried and arch not in taken:
                 return arch
-        if _most(self.space) > LISTABLE:
+        if _most(self.space) > _LISTABLE:
             return None
         rest = [arch for arch in enumerate_archs(self.space) if arch not in self._tried and arch not in taken]
         return rest[int(rng.integers(len(rest)))] if rest else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -17,26 +17,41 @@ from archsmith.trial import Evaluate, Proposal, Trial, order
 __all__ = ["SuccessiveHalving"]
 
 
+_Rank = tuple[bool, tuple[float, ...], int]
+
+
+def _rank(trial: Trial) -> _Rank:
+    """Return what sorts trials of one objective as ``order`` does, as far as the usable ones go."""
+    return not trial.usable, trial.losses, trial.number
+
+
 @dataclass
 class _Rung:
-    """The trials that ended at one level of spending, from best to worst."""
+    """The trials that ended at one level of spending, and those of them that were not promoted."""
 
-    trials: list[Trial] = field(default_factory=list)
-    sorted: bool = True
+    trials: dict[int, Trial] = field(default_factory=dict)
+    ranks: list[_Rank] = field(default_factory=list)
+    waiting: list[_Rank] = field(default_factory=list)
 
     def enter(self, trial: Trial) -> None:
-        if len(trial.losses) == 1:
-            insort(self.trials, trial, key=lambda t: (not t.usable, t.losses, t.number))
-        else:
-            self.trials.append(trial)
-            self.sorted = False
+        self.trials[trial.number] = trial
+        insort(self.ranks, _rank(trial))
+        if trial.usable:
+            insort(self.waiting, _rank(trial))
 
-    def best(self, eta: float) -> list[Trial]:
-        """Return the best ``1/eta`` of the rung as completed so far, as ``order`` ranks them."""
-        if not self.sorted:
-            self.trials = order(self.trials)
-            self.sorted = True
-        return [t for t in self.trials[: int(len(self.trials) / eta)] if t.usable]
+    def promoted(self, number: int) -> None:
+        if number in self.trials and (rank := _rank(self.trials[number])) in self.waiting:
+            self.waiting.remove(rank)
+
+    def due(self, eta: float) -> list[Trial]:
+        """Return what waits among the best ``1/eta`` of the rung as completed so far, the best first."""
+        allowed = int(len(self.ranks) / eta)
+        if not allowed or not self.waiting:
+            return []
+        if len(self.waiting[0][1]) == 1:  # kept sorted, so that a rung of thousands costs nothing
+            return [self.trials[r[2]] for r in self.waiting[: bisect_right(self.waiting, self.ranks[allowed - 1])]]
+        waiting = {number for _, _, number in self.waiting}
+        return [t for t in order(list(self.trials.values()))[:allowed] if t.number in waiting]
 
 
 @dataclass
@@ -60,7 +75,6 @@ class SuccessiveHalving:
     _inner: Strategy = field(init=False, repr=False, compare=False)
     _stale: bool = field(default=False, init=False, repr=False, compare=False)
     _rungs: dict[float, _Rung] = field(init=False, repr=False, compare=False)
-    _promoted: set[int] = field(default_factory=set, init=False, repr=False, compare=False)
     _first: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     _highest: dict[int, Trial] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -104,7 +118,8 @@ class SuccessiveHalving:
         first = trial.number if resumed is None else self._first.get(resumed, resumed)
         self._first[trial.number] = first
         if resumed is not None:
-            self._promoted.add(resumed)
+            for rung in self._rungs.values():
+                rung.promoted(resumed)
         if trial.state != "infeasible":  # never run: it does not widen the eta'th of those that were
             spent = trial.proposal.fidelity.get(self.fidelity, self.maximum)
             self._rungs[min(self._rungs, key=lambda level: abs(level - spent))].enter(trial)
@@ -121,8 +136,8 @@ class SuccessiveHalving:
         return [
             Evaluate(trial.arch, {**trial.proposal.fidelity, self.fidelity: above}, resume=trial.number)
             for level, above in reversed(list(pairwise(self._rungs)))
-            for trial in self._rungs[level].best(self.eta)
-            if trial.number not in self._promoted and trial.number not in in_flight
+            for trial in self._rungs[level].due(self.eta)
+            if trial.number not in in_flight
         ]
 
 

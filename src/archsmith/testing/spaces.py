@@ -29,7 +29,7 @@ from archsmith.space import (
 
 __all__ = ["EXAMPLES", "answers", "archs", "block", "define_by_run", "keeps_most", "leaf", "spaces", "spaces_and_archs"]
 
-NODES = 40
+_NODES = 40
 
 
 def leaf(width: int, scale: float = 1.0) -> tuple[Any, ...]:
@@ -84,7 +84,7 @@ class _Writer:
         self.nodes += 1
         kinds = ["literal", "choice", "range"]
         kinds += ["again"] * bool(self.numbers)
-        if depth > 0 and self.nodes < NODES:
+        if depth > 0 and self.nodes < _NODES:
             kinds += ["+", "*", "//", "round_to"] + ["switch"] * bool(self.choices)
         kind = self.pick_one(*kinds)
         if kind == "literal":
@@ -125,7 +125,7 @@ class _Writer:
         """Return an expression whose every value is one made module."""
         self.nodes += 1
         kinds = ["leaf"] + ["again"] * bool(self.modules)
-        if depth > 0 and self.nodes < NODES:
+        if depth > 0 and self.nodes < _NODES:
             kinds += ["block", "block", "choice", "choice"] + ["switch"] * bool(self.choices)
         kind = self.pick_one(*kinds)
         made: Any
@@ -165,7 +165,7 @@ class _Writer:
 
     def part(self, depth: int) -> Any:
         """Return a module, or several to be spliced in: a repeat or a pick."""
-        kind = self.pick_one("module", "module", "repeat", "pick") if self.nodes < NODES else "module"
+        kind = self.pick_one("module", "module", "repeat", "pick") if self.nodes < _NODES else "module"
         if kind == "module":
             return self.module(depth)
         blocks = [self.module(depth - 1) for _ in range(self.whole(1, 3))]
