@@ -1,6 +1,10 @@
 """What the command hands to the pipeline, what it shows meanwhile, and how it ends."""
 
 import json
+import os
+import signal
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +36,9 @@ def pipeline(monkeypatch: pytest.MonkeyPatch, make_run: Callable[..., Path]) -> 
             progress(event)
         if "error" in asked:
             raise asked["error"]
+        if "signal" in asked:
+            os.kill(os.getpid(), asked["signal"])
+            time.sleep(30)
         return SimpleNamespace(folder=make_run())
 
     fake = SimpleNamespace(search=search, asked=asked)
@@ -126,3 +133,14 @@ def test_what_cannot_be_is_refused_before_anything_is_loaded(command: Any, argum
 def test_an_interrupted_search_ends_as_the_shell_expects(command: Any, pipeline: SimpleNamespace) -> None:
     pipeline.asked["error"] = KeyboardInterrupt()
     assert command("search", "digits").code == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without telling it")
+def test_a_terminated_search_ends_on_its_way_out_and_at_once(command: Any, pipeline: SimpleNamespace) -> None:
+    pipeline.asked["signal"] = signal.SIGTERM
+    before, began = signal.getsignal(signal.SIGTERM), time.monotonic()
+    try:
+        assert command("search", "digits").code == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert time.monotonic() - began < 20
