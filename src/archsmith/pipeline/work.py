@@ -27,6 +27,7 @@ from archsmith.pipeline.folder import environment, write_json
 from archsmith.pipeline.request import LIMITS, Request
 from archsmith.pipeline.screen import Probe, Screen, Tempo, measure_tempo, probe, shipped
 from archsmith.space import Arch, Space, sample, settings
+from archsmith.spaces import starts
 from archsmith.strategy import First, RandomSearch, RegularizedEvolution, Strategy, SuccessiveHalving
 from archsmith.study import Study
 from archsmith.task import Task
@@ -178,10 +179,16 @@ class Work:
         evolution = RegularizedEvolution(self.space, population=16, sample=4, crossover=0.3)
         if self.request.strategy == "random":
             return RandomSearch(self.space)
-        inner: Strategy = First(evolution, self.probed.starts) if self.probed.rare else evolution
+        first = self._first()
+        inner: Strategy = First(evolution, first) if first else evolution
         if self.request.strategy == "evolution":
             return inner
         return SuccessiveHalving(inner, "epochs", rungs[0], rungs[-1], ETA)
+
+    def _first(self) -> tuple[Arch, ...]:
+        """Return what to try first: known good designs within the limits, and what was found where that is rare."""
+        known = tuple(a for a in starts(self.space) if self._fits(a))
+        return (*known, *(self.probed.starts if self.probed.rare else ()))
 
     def _workers(self, share: float) -> bool:
         """Return whether to use worker processes: they take seconds to start, but keep a trial's faults to itself."""
@@ -232,12 +239,12 @@ class Work:
             return chosen
         failed = sorted({t.reason for t in self.study.trials if t.state == "failed"})
         self.note(
-            "the search finished no training in its share of the budget, so the network is a random one that satisfies "
+            "the search finished no training in its share of the budget, so the network is an untried one that satisfies "
             f"the limits{': ' + failed[0] if failed else ''}"
         )
-        arch = self.probed.starts[0]
+        arch = (*self._first(), *self.probed.starts)[0]
         losses = tuple(math.inf for _ in self.request.objectives)
-        return [Trial(len(self.study.trials), Evaluate(arch), "stopped", losses=losses, reason="chosen at random")]
+        return [Trial(len(self.study.trials), Evaluate(arch), "stopped", losses=losses, reason="untried")]
 
     def train(self) -> None:
         """Train the finalists; what breaks the latency limit on the quiet machine is dropped first."""
