@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from archsmith.errors import BudgetError
 
-__all__ = ["Clock", "Shares", "plan"]
+__all__ = ["SMALLEST_S", "Clock", "Shares", "plan"]
 
 SMALLEST_S = 20.0
 

@@ -17,7 +17,7 @@ from archsmith.space import Space, count
 from archsmith.task import Task, baseline
 from archsmith.trial import Objective
 
-__all__ = ["describe", "phases", "standard_error"]
+__all__ = ["WATTS_PER_CORE", "describe", "phases", "standard_error"]
 
 WATTS_PER_CORE = 8.0
 

@@ -19,7 +19,17 @@ from archsmith.space import Space, settings
 from archsmith.task import Task
 from archsmith.trial import Objective, Trial, front, order
 
-__all__ = ["CONTINUED", "KEPT", "SCRATCH", "Finalist", "choose", "ranked", "train_finalists", "wanted_epochs"]
+__all__ = [
+    "CONTINUED",
+    "KEPT",
+    "MOST_FINALISTS",
+    "SCRATCH",
+    "Finalist",
+    "choose",
+    "ranked",
+    "train_finalists",
+    "wanted_epochs",
+]
 
 SCRATCH = "trained from scratch"
 CONTINUED = "continued from the search checkpoint"

@@ -23,7 +23,7 @@ import torch
 
 from archsmith.errors import UsageError
 
-__all__ = ["environment", "make_folder", "write_json", "write_manifest", "write_text", "write_toml"]
+__all__ = ["cpu_name", "environment", "make_folder", "write_json", "write_manifest", "write_text", "write_toml"]
 
 _PACKAGES = ("archsmith", "torch", "numpy", "scikit-learn", "safetensors", "onnx", "onnxruntime", "pillow")
 

@@ -16,7 +16,7 @@ from archsmith.export import load_network
 from archsmith.task import Reader, prepare
 from archsmith.trial import Trial
 
-__all__ = ["Best", "Result", "load_result", "predict"]
+__all__ = ["PREDICTED_AT_ONCE", "Best", "Result", "load_result", "predict"]
 
 
 PREDICTED_AT_ONCE = 256

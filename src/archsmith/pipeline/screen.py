@@ -19,7 +19,7 @@ from archsmith.space import Arch, Space, mutate, sample, settings
 from archsmith.task import Task
 from archsmith.trial import score
 
-__all__ = ["Probe", "Screen", "Tempo", "measure_tempo", "probe", "shipped"]
+__all__ = ["PROBE_SECONDS", "Probe", "Screen", "Tempo", "measure_tempo", "probe", "shipped"]
 
 PROBE_SECONDS = 6.0
 

@@ -23,7 +23,7 @@ from archsmith.report.write import write_reports
 from archsmith.task import Split
 from archsmith.trial import front
 
-__all__ = ["export_again", "ship"]
+__all__ = ["REPORTING_S", "export_again", "ship"]
 
 REPORTING_S = 3.0
 

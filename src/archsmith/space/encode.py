@@ -14,7 +14,7 @@ from archsmith.space.arch import Answer, Arch
 from archsmith.space.decision import Decision
 from archsmith.space.space import Space
 
-__all__ = ["cell_graph", "cell_paths", "feature_names", "one_hot", "ordinal"]
+__all__ = ["Edge", "Vector", "cell_graph", "cell_paths", "feature_names", "one_hot", "ordinal"]
 
 Vector = npt.NDArray[np.float64]
 Edge = tuple[int, int, str]

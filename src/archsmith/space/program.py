@@ -12,7 +12,7 @@ from archsmith.space.arch import Answer
 from archsmith.space.decision import Decision
 from archsmith.space.nodes import choice, integer, real
 
-__all__ = ["Picker", "explore"]
+__all__ = ["EXPLORATION_RUNS", "FEW_ANSWERS", "Picker", "explore"]
 
 EXPLORATION_RUNS = 2000
 FEW_ANSWERS = 64

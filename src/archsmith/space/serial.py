@@ -12,7 +12,7 @@ from archsmith.space import nodes as kinds
 from archsmith.space.nodes import Node, callable_by_name
 from archsmith.space.space import Space
 
-__all__ = ["from_json", "resolve_target", "target_name", "to_json"]
+__all__ = ["DEPTH", "SCHEMA", "from_json", "resolve_target", "target_name", "to_json"]
 
 SCHEMA = 1
 DEPTH = 200

@@ -12,7 +12,7 @@ from archsmith.space.decision import Decision
 from archsmith.space.nodes import Call, Choice, Node, Pick, Program, Range, Repeat, Switch, children, program
 from archsmith.space.program import explore
 
-__all__ = ["Space"]
+__all__ = ["Constraint", "Space"]
 
 Constraint = Callable[[Arch], bool]
 

@@ -18,7 +18,22 @@ from archsmith.space.nodes import Arithmetic, Choice, Node, Pick, Program, Range
 from archsmith.space.program import Picker
 from archsmith.space.space import Space
 
-__all__ = ["TRIES", "check", "crossover", "enumerate_archs", "mutate", "neighbours", "sample", "valid", "walk"]
+__all__ = [
+    "TRIES",
+    "Decide",
+    "answered",
+    "check",
+    "crossover",
+    "enumerate_archs",
+    "mutate",
+    "neighbours",
+    "option",
+    "picked",
+    "remembered",
+    "sample",
+    "valid",
+    "walk",
+]
 
 TRIES = 1000
 Decide = Callable[[Decision], Answer]

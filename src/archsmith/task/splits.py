@@ -12,7 +12,7 @@ from archsmith.errors import ArchsmithError, DataError
 from archsmith.task.targets import Target
 from archsmith.task.values import TEST, TRAIN, VALID, Split
 
-__all__ = ["TestLock", "assign_folds", "assign_splits", "split_hash"]
+__all__ = ["Parts", "TestLock", "assign_folds", "assign_splits", "split_hash"]
 
 Parts = NDArray[np.int8]
 
