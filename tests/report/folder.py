@@ -340,6 +340,9 @@ def _result(
             for i, d in enumerate(tops)
         ],
         "comparisons": [
+            rival(
+                "the winner, trained equally long", "winner", 0.9281, 0.9246, best[2]["params"], best[2]["latency_ms"]
+            ),
             rival("ResNet-20", "human", 0.9268, 0.9231, 272_474, 4.4),
             rival("MobileNetV2", "human", 0.9201, 0.9166, 81_230, 3.3),
             rival("plain CNN", "human", 0.9266, 0.9195, 70_010, 2.2),

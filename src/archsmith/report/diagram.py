@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "block_from_json", "block_from_source", "block_of", "diagram"]
 
-MOST_BLOCKS = 400
-DEEPEST = 12
-FONT, SMALL, PAD, GAP, LEAF = 12.5, 11.0, 9.0, 16.0, 42.0
+_MOST_BLOCKS = 400
+_DEEPEST = 12
+_FONT, _SMALL, _PAD, _GAP, _LEAF = 12.5, 11.0, 9.0, 16.0, 42.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def block_from_source(source: str) -> Block | None:
 
 def diagram(root: Block, width: float) -> str:
     """Return the drawing of a network, ``width`` pixels wide and as high as it needs."""
-    shown = _merged(root, [MOST_BLOCKS], 0)
+    shown = _merged(root, [_MOST_BLOCKS], 0)
     placed = _place(shown, width - 2)
     parts: list[str] = []
     _draw(placed, 1.0, 1.0, 0, parts)
@@ -103,7 +103,7 @@ def _merged(block: Block, left: list[int], depth: int) -> Block:
             runs[-1] = replace(runs[-1], times=runs[-1].times + 1)
         else:
             runs.append(child)
-    if depth >= DEEPEST or len(runs) > left[0]:
+    if depth >= _DEEPEST or len(runs) > left[0]:
         return replace(block, children=())
     left[0] -= len(runs)
     return replace(block, children=tuple(_merged(child, left, depth + 1) for child in runs))
@@ -112,29 +112,29 @@ def _merged(block: Block, left: list[int], depth: int) -> Block:
 def _place(block: Block, limit: float) -> _Placed:
     """Lay children out in lines no wider than ``limit``, each line as high as its highest box."""
     title, note = _title(block), _note(block)
-    least = max(text_width(title, FONT), text_width(note, SMALL)) + 2 * PAD + 2
+    least = max(text_width(title, _FONT), text_width(note, _SMALL)) + 2 * _PAD + 2
     if not block.children:
-        return _Placed(block, min(least, limit), LEAF if note else LEAF - 13)
-    head = text_width(title, FONT) + (text_width(note, SMALL) + 14 if note else 0) + 2 * PAD
-    boxes = [_place(child, limit - 2 * PAD) for child in block.children]
+        return _Placed(block, min(least, limit), _LEAF if note else _LEAF - 13)
+    head = text_width(title, _FONT) + (text_width(note, _SMALL) + 14 if note else 0) + 2 * _PAD
+    boxes = [_place(child, limit - 2 * _PAD) for child in block.children]
     lines: list[list[_Placed]] = [[]]
     across = 0.0
     for box in boxes:
-        broad = bool(box.inside) and box.height > 2.4 * LEAF
-        if lines[-1] and (across + box.width > limit - 2 * PAD or broad):
+        broad = bool(box.inside) and box.height > 2.4 * _LEAF
+        if lines[-1] and (across + box.width > limit - 2 * _PAD or broad):
             lines.append([])
             across = 0.0
         lines[-1].append(box)
-        across += limit if broad else box.width + GAP
-    inside, y, widest = [], 28.0, min(head, limit - 2 * PAD)
+        across += limit if broad else box.width + _GAP
+    inside, y, widest = [], 28.0, min(head, limit - 2 * _PAD)
     for line in lines:
-        x, high = PAD, max(box.height for box in line)
+        x, high = _PAD, max(box.height for box in line)
         for box in line:
             inside.append((x, y + (high - box.height) / 2, box))
-            x += box.width + GAP
-        widest = max(widest, x - GAP - PAD)
-        y += high + PAD
-    return _Placed(block, widest + 2 * PAD, y, tuple(inside))
+            x += box.width + _GAP
+        widest = max(widest, x - _GAP - _PAD)
+        y += high + _PAD
+    return _Placed(block, widest + 2 * _PAD, y, tuple(inside))
 
 
 def _draw(placed: _Placed, x: float, y: float, depth: int, parts: list[str]) -> None:
@@ -142,17 +142,17 @@ def _draw(placed: _Placed, x: float, y: float, depth: int, parts: list[str]) -> 
     about = f"{block.name}{f' {TIMES} {block.times}' if block.times > 1 else ''}: {note or 'no parameters'}"
     kind = "box leaf" if not placed.inside else f"box nest{depth % 2}"
     parts.append(element("rect", title=about, class_=kind, x=x, y=y, width=placed.width, height=placed.height, rx=6))
-    parts.append(element("text", _fit(title, placed.width - 2 * PAD), class_="box-name", x=x + PAD, y=y + 18))
+    parts.append(element("text", _fit(title, placed.width - 2 * _PAD), class_="box-name", x=x + _PAD, y=y + 18))
     if note and not placed.inside:
-        parts.append(element("text", note, class_="box-note", x=x + PAD, y=y + 33))
-    elif note and text_width(title + note, FONT) + 30 < placed.width:
-        parts.append(element("text", note, class_="box-note end", x=x + placed.width - PAD, y=y + 18))
+        parts.append(element("text", note, class_="box-note", x=x + _PAD, y=y + 33))
+    elif note and text_width(title + note, _FONT) + 30 < placed.width:
+        parts.append(element("text", note, class_="box-note end", x=x + placed.width - _PAD, y=y + 18))
     for i, (dx, dy, child) in enumerate(placed.inside):
         following = placed.inside[i + 1][0] if i + 1 < len(placed.inside) else 0.0
         if following > dx:
             start, middle = x + dx + child.width + 4, y + dy + child.height / 2
             parts.append(
-                element("path", class_="flow", d=f"M{start:.1f} {middle:.1f}h{GAP - 8:.1f}m-3.5 -3l3.5 3l-3.5 3")
+                element("path", class_="flow", d=f"M{start:.1f} {middle:.1f}h{_GAP - 8:.1f}m-3.5 -3l3.5 3l-3.5 3")
             )
         _draw(child, x + dx, y + dy, depth + 1, parts)
 
@@ -160,7 +160,7 @@ def _draw(placed: _Placed, x: float, y: float, depth: int, parts: list[str]) -> 
 def _fit(text: str, room: float) -> str:
     """Cut a text to the room there is."""
     kept = text
-    while len(kept) > 3 and text_width(kept, FONT) > room + 1:
+    while len(kept) > 3 and text_width(kept, _FONT) > room + 1:
         kept = kept[:-2].rstrip() + "\u2026"
     return kept
 
@@ -212,6 +212,8 @@ def _call_block(node: ast.expr, names: Mapping[str, ast.expr], depth: int) -> Bl
     plain: list[str] = []
     for key, value in arguments:
         value = value.value if isinstance(value, ast.Starred) else value
+        if isinstance(value, ast.Name) and isinstance(names.get(value.id), ast.List | ast.Tuple):
+            value = names[value.id]
         items = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
         found = [b for item in items if (b := _call_block(item, names, depth + 1)) is not None]
         children += found

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 OWN = ("winner", "equal")
-STATES = ("complete", "cached", "infeasible", "stopped", "failed", "running")
+_STATES = ("complete", "cached", "infeasible", "stopped", "failed", "running")
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,9 @@ def counts(record: RunRecord) -> dict[str, int]:
         found = Counter(str(t.state) for t in record.trials)
     else:
         given = dig(record.result, "counts")
-        found = Counter({s: int(n) for s in STATES if (n := number_in(given, s))})
-    known = {s: found[s] for s in STATES if found[s]}
-    return known | {clean(s, 40): n for s, n in found.items() if s not in STATES and n}
+        found = Counter({s: int(n) for s in _STATES if (n := number_in(given, s))})
+    known = {s: found[s] for s in _STATES if found[s]}
+    return known | {clean(s, 40): n for s, n in found.items() if s not in _STATES and n}
 
 
 def failures(record: RunRecord) -> list[tuple[str, int, str]]:

@@ -14,7 +14,7 @@ from archsmith.trial import Trial
 
 __all__ = ["FrontMark", "axis_writer", "front_chart", "front_marks", "staircase"]
 
-SHAPES = {"random": "square", "human": "diamond", "boosting": "triangle", "finalist": "circle", "equal": "star"}
+_SHAPES = {"random": "square", "human": "diamond", "boosting": "triangle", "finalist": "circle", "equal": "star"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def front_chart(record: RunRecord, cost: str, width: float, height: float) -> st
         return ""
     main, limit = record.main, record.limits.get(cost)
     larger = main.direction == "max"
-    ys = _frame_range([m.y for m in marks], [m.y for m in marks if m.kind in ("winner", "finalist", *SHAPES)], larger)
+    ys = _frame_range([m.y for m in marks], [m.y for m in marks if m.kind in ("winner", "finalist", *_SHAPES)], larger)
     inside = [m.x for m in marks] + ([limit] if limit is not None else [])
     make = errors if main.metric.endswith("accuracy") else linear
     y = make(f"{label(main.metric)} on validation data", ys, axis_writer(main.metric, ys))
@@ -84,7 +84,7 @@ def front_chart(record: RunRecord, cost: str, width: float, height: float) -> st
             parts.append(mark(shape, at, 4.0 if m.kind == "trial" else 3.0, f"dot {m.kind}", m.title))
         else:
             radius = {"winner": 9.0, "finalist": 5.0, "equal": 7.0}.get(m.kind, 6.0)
-            parts.append(mark(SHAPES.get(m.kind, "star"), at, radius, f"dot {m.kind}", m.title))
+            parts.append(mark(_SHAPES.get(m.kind, "star"), at, radius, f"dot {m.kind}", m.title))
     parts += _names(plot, [m for m in marks if m.name])
     hidden = sum(1 for m in marks if not y.low <= m.y <= y.high)
     about = f"{label(main.metric)} against {label(cost)} of {len(marks)} networks; {hidden} lie beyond the frame"

@@ -16,7 +16,7 @@ from archsmith.trial import Trial
 
 __all__ = ["MINIMUM_TRIALS", "importance"]
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 MINIMUM_TRIALS = 8
 _INACTIVE = "\0inactive"
 _MOST_LEVELS = 48
@@ -30,7 +30,7 @@ class _Factor:
 
     name: str
     levels: tuple[Any, ...]
-    encoding: Floats  # [levels, columns]
+    encoding: _Floats  # [levels, columns]
     rows: npt.NDArray[np.intp]  # the level of every trial
 
 
@@ -76,7 +76,7 @@ def _highest_fidelity(trials: Sequence[Trial]) -> list[Trial]:
     return list(best.values())
 
 
-def _upper_fence(losses: Floats) -> float:
+def _upper_fence(losses: _Floats) -> float:
     """Where a loss counts as far out (Tukey's outer fence): one diverged training should not explain everything."""
     low, high = np.quantile(losses, [0.25, 0.75])
     return float(high + 3 * (high - low)) if high > low else math.inf
@@ -103,7 +103,7 @@ def _factor(name: str, answers: Sequence[Any]) -> _Factor:
     return _Factor(name, levels, encoding, np.array([index[t] for t in texts]))
 
 
-def _shares(tree: Any, factors: Sequence[_Factor], decisions: int) -> Floats:
+def _shares(tree: Any, factors: Sequence[_Factor], decisions: int) -> _Floats:
     """Return the share of one tree's variance that each of the first factors, the decisions, explains alone."""
     masks, values = _leaves(tree, factors)
     sizes = np.array([len(factor.levels) for factor in factors])
@@ -121,7 +121,7 @@ def _shares(tree: Any, factors: Sequence[_Factor], decisions: int) -> Floats:
     return np.array(alone[:decisions]) / left if left > 1e-18 else np.zeros(decisions)
 
 
-def _leaves(tree: Any, factors: Sequence[_Factor]) -> tuple[Floats, Floats]:
+def _leaves(tree: Any, factors: Sequence[_Factor]) -> tuple[_Floats, _Floats]:
     """Return which levels of all factors reach each leaf ``[leaves, all levels]``, and the values ``[leaves]``."""
     owner: Mapping[int, tuple[int, int]] = dict(
         enumerate((k, c) for k, factor in enumerate(factors) for c in range(factor.encoding.shape[1]))

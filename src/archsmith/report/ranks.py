@@ -14,7 +14,7 @@ from archsmith.trial import Trial
 
 __all__ = ["Pair", "fidelity_pairs", "kendall", "spearman"]
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def fidelity_pairs(record: RunRecord) -> list[Pair]:
     return pairs
 
 
-def _ranks(values: Sequence[float]) -> Floats:
+def _ranks(values: Sequence[float]) -> _Floats:
     array = np.asarray(values, float)
     ordered = np.sort(array)
     low, high = np.searchsorted(ordered, array, "left"), np.searchsorted(ordered, array, "right")

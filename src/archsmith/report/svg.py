@@ -200,7 +200,7 @@ def _log_ticks(low: float, high: float, count: int) -> list[float]:
         chosen = [d * 10.0**p for p in powers for d in digits if low <= d * 10.0**p <= high]
         if len(chosen) <= count + 1:
             break
-    return chosen or [low, high]
+    return chosen[:: -(-len(chosen) // (count + 2))] or [low, high]
 
 
 def _value(value: object) -> str:

@@ -217,8 +217,4 @@ def mask(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 def _three(value: float) -> str:
     """Three significant digits, trailing zeros kept, so columns of them look alike."""
-    return (
-        f"{value:.{max(0, 2 - math.floor(math.log10(max(abs(value), 1e-12))))}f}"
-        if abs(value) < 1000
-        else (f"{value:,.0f}")
-    )
+    return f"{value:,.{0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2}f}"

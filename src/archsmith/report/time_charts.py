@@ -12,11 +12,11 @@ from archsmith.report.svg import Axis, Plot, cross, drawing, element, linear, ma
 from archsmith.report.text import brief, duration, label, metric, number
 from archsmith.trial import Trial
 
-__all__ = ["best_chart", "busy_times", "curves_chart", "pairs_chart"]
+__all__ = ["LONGEST_PAUSE", "MOST_CURVES", "best_chart", "busy_times", "curves_chart", "pairs_chart"]
 
 LONGEST_PAUSE = 30.0  # seconds between two trials in which a strategy may have been thinking
 MOST_CURVES = 120
-TIME_STEPS = tuple(
+_TIME_STEPS = tuple(
     unit * n
     for unit, counts in ((1, (1, 2, 5, 10, 15, 30)), (60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 3, 6, 12)))
     for n in counts
@@ -64,7 +64,7 @@ def best_chart(record: RunRecord, width: float, height: float) -> str:
     end = max(measured[-1][0], 1e-6)
     shown = [*values, *near]
     y = linear(f"best {label(main.metric)} so far", shown, axis_writer(main.metric, shown))
-    plot = Plot(Axis("time of the search", 0.0, end * 1.02, write=duration, steps=TIME_STEPS), y, width, height)
+    plot = Plot(Axis("time of the search", 0.0, end * 1.02, write=duration, steps=_TIME_STEPS), y, width, height)
     parts = [plot.frame()]
     for time, value, trial in measured:
         if y.low <= value <= y.high:
@@ -96,7 +96,7 @@ def curves_chart(record: RunRecord, width: float, height: float) -> str:
     xs = [x for n in chosen for x, _ in lines[n]] + [x for x, _ in final]
     ordered = sorted(ys)
     low, high = ordered[int(0.04 * (len(ys) - 1))], ordered[math.ceil(0.96 * (len(ys) - 1))]
-    span = [min(low, *(y for _, y in final[-1:])), ordered[-1]] if _rises(record) else [ordered[0], high]
+    span = [min([low, *(y for _, y in final[-1:])]), ordered[-1]] if _rises(record) else [ordered[0], high]
     y_axis = linear(f"{label(column)} on validation data", span, axis_writer(column, span))
     plot = Plot(Axis("epoch", 0.0, max(xs) * 1.02 or 1.0, write=lambda v: brief("", v)), y_axis, width, height)
     by_number = {t.number: t for t in record.trials}
