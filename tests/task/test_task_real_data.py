@@ -1,5 +1,6 @@
 """The readers on real data: the embedded digits, and files that lie beside the checkout where they are there."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,11 @@ def test_adult_without_a_header() -> None:
 
 
 def test_adult_with_a_header(tmp_path: Path) -> None:
-    import gzip
-
     text = gzip.decompress((beside("adult") / "adult.data.gz").read_bytes()).decode()
-    names = ("age,workclass,fnlwgt,education,education-num,marital-status,occupation,relationship,race,sex,capital-gain,"
-             "capital-loss,hours-per-week,native-country,income")  # fmt: skip
+    names = (
+        "age,workclass,fnlwgt,education,education-num,marital-status,occupation,relationship,race,sex,"
+        "capital-gain,capital-loss,hours-per-week,native-country,income"
+    )
     (tmp_path / "adult.csv").write_text(names + "\n" + text)
     task = load(tmp_path / "adult.csv", target="income")
     assert task.columns[13].name == "native-country"

@@ -81,9 +81,8 @@ def test_the_test_split_opens_only_through_the_lock_which_counts() -> None:
     assert task.sizes["test"] == 40
     held = [v for v in vars(task).values() if isinstance(v, Split)]
     assert sorted(len(v) for v in held) == [32, 128]
-    assert not any(
-        isinstance(v, Split) for v in (getattr(task.lock, name) for name in dir(task.lock) if "__" not in name)
-    )
+    public = [getattr(task.lock, name) for name in dir(task.lock) if "__" not in name]
+    assert not any(isinstance(v, Split) for v in public)
     assert "tensor" not in repr(task)
     task.open_test()
     task.open_test()

@@ -2,7 +2,9 @@
 
 import gzip
 import importlib
+import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +217,7 @@ def test_parquet_is_the_same_table(tmp_path: Path) -> None:
 
 
 def test_parquet_without_its_extra_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(MissingExtra, match=r"pip install 'archsmith\[parquet\]'"):
         load(tmp_path / "t.parquet")
@@ -224,7 +226,7 @@ def test_parquet_without_its_extra_names_what_to_install(tmp_path: Path, monkeyp
 def test_new_rows_are_read_by_the_facts_in_json_alone(tmp_path: Path) -> None:
     table = rows()
     task = load(write(tmp_path / "t.csv", table), target="bought")
-    reader = Reader.from_json(__import__("json").loads(__import__("json").dumps(task.to_json())))
+    reader = Reader.from_json(json.loads(json.dumps(task.to_json())))
     assert reader == task.reader
     expected = prepare(task, table)
     without = [{k: v for k, v in r.items() if k != "bought"} for r in table]
@@ -239,13 +241,11 @@ def test_new_rows_are_read_by_the_facts_in_json_alone(tmp_path: Path) -> None:
     ):
         found = prepare(reader, path)
         assert torch.equal(found.nan_to_num(-7), expected[: len(found)].nan_to_num(-7)), path.name
-    assert prepare(reader, [{"age": 3, "city": "Nowhere", "income": None, "score": 0.5}])[0].nan_to_num(-7).tolist() == [
-        3, 0, -7, 0.5,
-    ]  # fmt: skip
+    one = prepare(reader, [{"age": 3, "city": "Nowhere", "income": None, "score": 0.5}])
+    assert one.nan_to_num(-7).tolist() == [[3, 0, -7, 0.5]]
+    misspelt = [{"aged" if k == "age" else k: v for k, v in r.items()} for r in table]
     with pytest.raises(DataError, match=r"no column 'age'\. Did you mean 'aged'"):
-        prepare(
-            reader, write(tmp_path / "w.csv", [{"aged" if k == "age" else k: v for k, v in r.items()} for r in table])
-        )
+        prepare(reader, write(tmp_path / "w.csv", misspelt))
     with pytest.raises(DataError, match="there must be 9 columns"):
         prepare(reader, write(tmp_path / "w.csv", [dict(list(r.items())[:3]) for r in table], header=False))
 
