@@ -11,6 +11,7 @@ from torch import nn
 from archsmith.build.source import shipped_source
 from archsmith.errors import ExportError
 from archsmith.export import Facts, available_formats, check, convert, export
+from archsmith.export.write import FILES
 from archsmith.pipeline.comparisons import Comparison, measure
 from archsmith.pipeline.describe import describe, phases, standard_error
 from archsmith.pipeline.folder import write_json, write_manifest
@@ -82,17 +83,15 @@ def _exports(work: Work, best: Path) -> list[dict[str, Any]]:
     wanted = [f for f in work.request.formats if f in available_formats()]
     for missing in [f for f in work.request.formats if f not in wanted]:
         failed.append(_failure(missing, "not installed: pip install 'archsmith[onnx]'"))
-    done = ["safetensors"]
-    for kind in wanted:
-        if work.clock.left(REPORTING_S) <= 0:
-            failed.append(_failure(kind, f"the budget was over: archsmith export {work.folder} --format {kind}"))
-            continue
+    error = f"the budget was over; later: archsmith export {work.folder} --format FORMAT"
+    if wanted and work.clock.left(REPORTING_S) > 0:
         try:
-            convert(best, [kind])
-            done.append(kind)
-        except ExportError as error:
-            failed.append(_failure(kind, str(error)))
-    found = check(best, done, timeout=max(work.clock.left(REPORTING_S), 10.0))
+            convert(best, wanted)  # together: tracing the network takes longest, and once is enough
+        except ExportError as raised:
+            error = str(raised)
+    done = [f for f in wanted if (best / FILES[f]).is_file()]
+    failed += [_failure(f, error) for f in wanted if f not in done]
+    found = check(best, ["safetensors", *done], timeout=max(work.clock.left(REPORTING_S), 10.0))
     return [*(v.to_json() for v in found), *failed]
 
 
