@@ -1,8 +1,10 @@
 """Every strategy, through every law. A new strategy is one line here."""
 
+import numpy as np
 import pytest
 
-from archsmith.strategy import RandomSearch, RegularizedEvolution, SuccessiveHalving
+from archsmith.space import sample
+from archsmith.strategy import First, RandomSearch, RegularizedEvolution, SuccessiveHalving
 from archsmith.testing.strategy import STRATEGY_LAWS, MakeStrategy, StrategyLaw
 
 STRATEGIES: dict[str, MakeStrategy] = {
@@ -11,6 +13,7 @@ STRATEGIES: dict[str, MakeStrategy] = {
     "evolution_crossover": lambda space: RegularizedEvolution(space, population=6, sample=4, crossover=0.5),
     "halving_random": lambda space: SuccessiveHalving(RandomSearch(space)),
     "halving_evolution": lambda space: SuccessiveHalving(RegularizedEvolution(space, population=6, sample=3), eta=2),
+    "first": lambda space: First(RandomSearch(space), tuple(sample(space, np.random.default_rng(i)) for i in range(3))),
 }
 
 

@@ -190,7 +190,7 @@ def test_it_finds_better_than_full_trainings_in_the_same_time() -> None:
         return {"accuracy": float(proposal.arch["quality"]) * (1 - 0.5 / epochs)}, epochs - before  # type: ignore[arg-type]
 
     better = 0
-    for seed in range(10):
+    for seed in range(6):
         found = []
         for strategy in (asha(), RandomSearch(SPACE)):
             executor = Simulated(measured, slots=4)
@@ -199,7 +199,7 @@ def test_it_finds_better_than_full_trainings_in_the_same_time() -> None:
             assert best is not None
             found.append(best.metrics["accuracy"])
         better += found[0] > found[1]
-    assert better >= 7
+    assert better >= 5
 
 
 def test_evolution_learns_from_promoted_results() -> None:
