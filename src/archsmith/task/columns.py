@@ -26,22 +26,27 @@ _ID_NAME = re.compile(r"^(unnamed.*|index|.*\b(row_?)?(id|uuid|guid)|.*_id)$", r
 _SELDOM, _MOST = 3, 1000
 
 
-def type_columns(raw: Raw, part: NDArray[np.int8]) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Return the columns worth keeping and notes on the others; categories are those of the training samples."""
+def type_columns(raw: Raw, part: NDArray[np.int8]) -> tuple[tuple[Column, ...], Mapping[str, Cells], tuple[str, ...]]:
+    """Return the columns worth keeping, their cells with numbers parsed, and notes on the others.
+
+    Categories are those of the training samples.
+    """
     columns: list[Column] = []
+    parsed: dict[str, Cells] = {}
     notes: list[str] = []
     for name, cells in raw.columns.items():
-        found = _type_column(name, cells, part == TRAIN, raw.fixed)
+        missing = is_missing(cells)
+        numbers, odd = (cells, "") if cells.dtype.kind == "f" else _mostly_numbers(cells, missing)
+        found = _type_column(name, cells, numbers, missing, part == TRAIN, raw.fixed)
         if isinstance(found, Column):
             columns.append(found)
-            odd = _odd(cells) if found.kind == "numeric" else None
-            if odd:
-                notes.append(f"column {name!r}: {odd} count as missing")
+            parsed[name] = cells if numbers is None else numbers
+            notes += [f"column {name!r}: {odd} count as missing"] if odd else []
         else:
             notes.append(f"column {name!r} was left out: {found}")
     if not columns:
         raise DataError("no column is left to learn from: " + "; ".join(notes))
-    return tuple(columns), tuple(notes)
+    return tuple(columns), parsed, tuple(notes)
 
 
 def encode_columns(cells: Mapping[str, Cells], columns: Sequence[Column]) -> Tensor:
@@ -63,18 +68,18 @@ def encode_columns(cells: Mapping[str, Cells], columns: Sequence[Column]) -> Ten
     return torch.from_numpy(np.stack(out, axis=1))
 
 
-def _type_column(name: str, cells: Cells, train: NDArray[np.bool_], fixed: bool) -> Column | str:
+def _type_column(
+    name: str, cells: Cells, numbers: Cells | None, missing: Cells, train: NDArray[np.bool_], fixed: bool
+) -> Column | str:
     """Return the typed column, or why it is left out."""
-    missing = is_missing(cells)
     if fixed:
         return Column(name, "numeric", missing=bool(missing[train].any()))
     if missing[train].all():
         return "it has no values in the training samples"
-    numbers = cells if cells.dtype.kind == "f" else _mostly_numbers(cells, missing)
     if numbers is not None:
         known = numbers[~np.isnan(numbers)]
         missing = np.isnan(numbers)
-        if len(np.unique(known[: len(known)])) == 1 and not missing.any():
+        if len(np.unique(known)) == 1 and not missing.any():
             return f"it is {known[0]:g} in every row"
         if _is_row_id(name, known, len(cells)):
             return "it only numbers the rows"
@@ -101,6 +106,10 @@ def _text(cell: Any) -> str:
 
 def _numbers(cells: Cells) -> NDArray[np.float64]:
     """Return the cells as numbers, NaN where they are none."""
+    try:
+        return cells.astype(np.float64)  # all at once is faster, where it can be
+    except ValueError:
+        pass
     out = np.full(len(cells), np.nan)
     for i, cell in enumerate(cells):
         try:
@@ -110,22 +119,16 @@ def _numbers(cells: Cells) -> NDArray[np.float64]:
     return out
 
 
-def _mostly_numbers(cells: Cells, missing: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """Return the column as numbers where nearly all cells are; a few odd ones among many numbers count as missing."""
-    numbers = _numbers(cells)
+def _mostly_numbers(cells: Cells, missing: Cells) -> tuple[NDArray[np.float64] | None, str]:
+    """Return the column as numbers where nearly all cells are, and a phrase on the few that are not."""
+    numbers = _numbers(np.where(missing, "nan", cells))
     known = ~np.isnan(numbers)
-    odd = int((~known & ~missing).sum())
-    if odd == 0:
-        return numbers
-    return numbers if odd <= 0.05 * int(known.sum()) and len(np.unique(numbers[known])) > 50 else None
-
-
-def _odd(cells: Cells) -> str:
-    """Return a description of the cells of a numeric column that are neither numbers nor missing."""
-    if cells.dtype.kind == "f":
-        return ""
-    odd = [str(c) for c in cells[np.isnan(_numbers(cells)) & ~is_missing(cells)]]
-    return f"{len(odd)} values that are not numbers, such as {odd[0]!r}," if odd else ""
+    odd = cells[~known & ~missing]
+    if len(odd) == 0:
+        return numbers, ""
+    if len(odd) > 0.05 * int(known.sum()) or len(np.unique(numbers[known])) <= 50:
+        return None, ""
+    return numbers, f"{len(odd)} values that are not numbers, such as {str(odd[0])!r},"
 
 
 def _is_row_id(name: str, known: NDArray[np.float64], rows: int) -> bool:

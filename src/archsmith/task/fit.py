@@ -15,8 +15,9 @@ from archsmith.task.values import Column
 
 __all__ = ["fit_pixels", "fit_table", "fit_weights"]
 
-# Pieces per numeric column: many where columns are few, so that features stay few hundred; none beyond 128 columns.
-_MOST_PIECES, _ALL_PIECES = 64, 512
+# Pieces per numeric column: many where columns are few, so that features stay few hundred; none beyond 128 columns. Nor
+# may the features of all rows together take more than half a GiB, since a training keeps them in memory.
+_MOST_PIECES, _ALL_PIECES, _ALL_FEATURES = 64, 512, 2**27
 
 
 def fit_pixels(x: Tensor) -> PixelNormalize:
@@ -37,7 +38,7 @@ def fit_pixels(x: Tensor) -> PixelNormalize:
 def fit_table(x: Tensor, columns: Sequence[Column]) -> TableNormalize:
     """Return the module that scales the numbers of raw rows ``[N, columns]`` by their quantiles."""
     numeric = [i for i, c in enumerate(columns) if c.kind == "numeric"]
-    most = min(_MOST_PIECES, _ALL_PIECES // max(1, len(numeric)))
+    most = min(_MOST_PIECES, min(_ALL_PIECES, _ALL_FEATURES // max(1, len(x))) // max(1, len(numeric)))
     means, stds, knots, levels = [], [], [], []
     for i in numeric:
         values = x[:, i].double().numpy()

@@ -73,8 +73,8 @@ def _assemble(raw: Raw, target: Target, part: NDArray[np.int8], seed: int, folds
     columns: tuple[Column, ...] = ()
     x = raw.x
     if x is None:
-        columns, more = type_columns(raw, part)
-        x, notes = encode_columns(raw.columns, columns), notes + more
+        columns, cells, more = type_columns(raw, part)
+        x, notes = encode_columns(cells, columns), notes + more
     train, valid, test = (_cut(x, target, part == which) for which in (TRAIN, VALID, TEST))
     preprocess = fit_pixels(train.x) if kind == "image" else fit_table(train.x, columns)
     shape = tuple(preprocess(train.x[:1]).shape[1:])

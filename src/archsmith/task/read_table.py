@@ -51,7 +51,7 @@ def is_missing(cells: Cells, but: Collection[str] = ()) -> Cells:
     if cells.dtype.kind == "f":
         return np.isnan(cells)
     words = MISSING.difference(but)
-    return np.array([str(c).strip().lower() in words for c in cells], dtype=bool)
+    return np.array([len(c) < 5 and c.lower() in words for c in map(str, cells)], dtype=bool)
 
 
 def read_table(paths: dict[int, Path], target: str | int | None = None, header: bool | None = None) -> Raw:
