@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from folder import write_folder
 
-from archsmith.report import list_runs, load_record, runs_lines, show_data, show_lines
+from archsmith.report import RunRecord, list_runs, load_record, runs_lines, show_data, show_lines
+from archsmith.report.facts import command, strategy_text
 from archsmith.report.write import write_reports
 from archsmith.trial import dominates
 
@@ -125,6 +126,25 @@ def test_runs_are_listed_newest_first_even_damaged_ones(tmp_path: Path) -> None:
     lines = runs_lines(entries)
     assert "accuracy 92.87 % (test)" in lines[0] and "15 min" in lines[0] and "torn" in lines[2]
     assert list_runs(tmp_path / "nowhere") == [] and runs_lines([]) == []
+
+
+def test_the_command_is_composed_from_the_settings_where_none_was_recorded(run: Path) -> None:
+    assert command(load_record(run)).startswith("archsmith search fashion_mnist --budget 15m")
+    settings = {
+        "source": "my photos", "budget": 90.0, "space": "mobile", "seed": 7, "folds": 0, "target": "",
+        "objectives": [{"metric": "accuracy"}, {"metric": "latency_ms"}], "limits": {"latency_ms": 5.0, "params": 5e5},
+    }  # fmt: skip
+    assert command(RunRecord(run, config=settings)) == (
+        "archsmith search 'my photos' --budget 90s --objective accuracy --objective latency_ms --max-latency 5ms "
+        "--max-params 500000 --space mobile --seed 7"
+    )
+    assert command(RunRecord(run, config={**settings, "in_memory": True})) == ""
+    assert command(RunRecord(run)) == ""
+
+
+def test_the_strategy_is_told_without_the_networks_it_began_with() -> None:
+    told = strategy_text(RunRecord(Path(), {"strategy": "First(archs=(Arch({'a': (1, 2)}), Arch({'b': 1})), eta=3)"}))
+    assert told == "First(archs=(), eta=3)"
 
 
 def test_the_summary_is_half_a_page(run: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ __all__ = [
     "gap",
     "machine_facts",
     "rivals",
+    "strategy_text",
     "strays",
     "task_line",
     "verdict",
@@ -31,6 +33,12 @@ __all__ = [
 ]
 
 OWN = ("winner", "equal")
+_LIMIT_OPTIONS = (
+    ("latency_ms", "--max-latency", "ms"),
+    ("params", "--max-params", ""),
+    ("macs", "--max-macs", ""),
+    ("activation_bytes", "--max-memory", "B"),
+)
 _STATES = ("complete", "cached", "infeasible", "stopped", "failed", "running")
 
 
@@ -228,12 +236,35 @@ def task_line(record: RunRecord) -> str:
 
 
 def command(record: RunRecord) -> str:
-    """Return the command that made the run, as it was recorded; empty when it was not."""
+    """Return the command that makes the run again: as it was recorded, else composed from the run's settings.
+
+    Empty where there are no settings, or where the data or the space came from Python and not from a file.
+    """
     for source in (record.result, record.environment, record.config):
         value = source.get("command") or source.get("argv")
         if value:
             return clean(" ".join(map(str, value)) if isinstance(value, list | tuple) else value, 2_000)
-    return ""
+    config, limits = record.config, dig(record.config, "limits")
+    budget = number_in(config, "budget")
+    if not isinstance(config.get("source"), str) or config.get("in_memory") or budget is None:
+        return ""
+    words = ["archsmith", "search", config["source"]]
+    words += ["--target", config["target"]] if config.get("target") else []
+    words += ["--budget", f"{budget:g}s"]
+    for objective in rows_in(config, "objectives")[: None if len(rows_in(config, "objectives")) > 1 else 0]:
+        words += ["--objective", str(objective.get("metric"))]
+    for name, option, unit in _LIMIT_OPTIONS:
+        bound = number_in(limits, name)
+        words += [option, f"{bound:.15g}{unit}"] if bound is not None else []
+    for name in ("space", "strategy", "trials", "seed", "folds"):
+        words += [f"--{name}", str(config[name])] if config.get(name) not in (None, "", 0) else []
+    return clean(shlex.join(map(str, words)), 2_000)
+
+
+def strategy_text(record: RunRecord) -> str:
+    """Return the strategy as it was recorded, without the architectures it was given to begin with."""
+    text = clean(record.result.get("strategy") or "", 20_000)
+    return shorten(re.sub(r"Arch\(\{.*?\}\),? ?", "", text), 400)
 
 
 def machine_facts(record: RunRecord) -> list[tuple[str, str]]:

@@ -49,7 +49,7 @@ def front_marks(record: RunRecord, cost: str) -> list[FrontMark]:
                 continue
             marks.append(_mark(values, main, cost, kind if kind in ("random", "boosting") else "human", name, name))
     winner = number_in(record.best, "trial")
-    for row in rows_in(record.result, "finalists"):
+    for row in record.finalists:
         values = {**dig(row, "metrics"), main: row.get("mean")}
         if row.get("trial") != winner and number_in(values, main) is not None and number_in(values, cost) is not None:
             title = f"Finalist, trial {clean(row.get('trial'), 20)}, trained from scratch"

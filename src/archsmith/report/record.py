@@ -75,6 +75,15 @@ class RunRecord:
         return dig(self.result, "best")
 
     @property
+    def finalists(self) -> list[dict[str, Any]]:
+        """The finalists, with what is known of them from their trials (costs, above all)."""
+        known = {t.number: t.metrics for t in self.trials}
+        return [
+            {**row, "metrics": {**known.get(number_in(row, "trial"), {}), **dig(row, "metrics")}}  # type: ignore[call-overload]
+            for row in rows_in(self.result, "finalists")
+        ]
+
+    @property
     def front(self) -> tuple[Trial, ...]:
         """The trials at the highest fidelity that no other one dominates, each point once, best main metric first.
 

@@ -17,6 +17,7 @@ from archsmith.report.facts import (
     gap,
     machine_facts,
     rivals,
+    strategy_text,
     strays,
 )
 from archsmith.report.front_chart import front_chart, front_marks
@@ -69,7 +70,7 @@ def trade_off_section(record: RunRecord) -> str:
     """The main metric against each cost, the first one large."""
     title = f"What {label(record.main.metric)} costs"
     charts = []
-    for i, cost in enumerate(record.costs[:3]):
+    for i, cost in enumerate([c for c in record.costs[:3] if len(front_marks(record, c)) > 1]):
         kinds = {m.kind for m in front_marks(record, cost)}
         legend = [(kind, words) for kind, words in _KINDS.items() if kind in kinds]
         drawings = [front_chart(record, cost, 864, 430), front_chart(record, cost, 400, 340)]
@@ -85,7 +86,11 @@ def trade_off_section(record: RunRecord) -> str:
     shown = charts[:1] + ([f'<div class="two">{"".join(charts[1:])}</div>'] if charts[1:] else [])
     if not any(charts):
         return section(
-            title, paragraph("No trial has both a score and a cost yet, so there is nothing to draw.", "soft")
+            title,
+            paragraph(
+                "Fewer than two networks have both a score and a cost, so there is nothing to compare in a drawing.",
+                "soft",
+            ),
         )
     return section(title, *shown)
 
@@ -169,7 +174,7 @@ def search_section(record: RunRecord) -> str:
     )
     if not total:
         return section("The search", paragraph("No trial has been recorded yet.", "soft"))
-    strategy = clean(record.result.get("strategy") or "", 300)
+    strategy = " around ".join(dict.fromkeys(re.findall(r"\b[A-Z]\w+(?=\()", strategy_text(record))))
     space = dig(record.result, "space")
     about = f"{plural(total, 'trial')}" + (f" proposed by {strategy}" if strategy else "")
     if space.get("size"):
@@ -193,7 +198,7 @@ def trust_section(record: RunRecord) -> str:
     name = record.main.metric
     rows, strong = [], []
     winner = number_in(record.best, "trial")
-    for i, row in enumerate(rows_in(record.result, "finalists")):
+    for i, row in enumerate(record.finalists):
         trial, deviation = number_in(row, "trial"), number_in(row, "deviation")
         seeds = rows_in(row, "seeds")
         count = len(seeds) or (len(row["seeds"]) if isinstance(row.get("seeds"), list) else 0)
@@ -297,7 +302,9 @@ def exports_section(record: RunRecord) -> str:
         "the network's."
     )
     warning = (
-        paragraph(f"{plural(len(failed), 'file')} did not do what the network does: do not use.", "notice")
+        paragraph(
+            f"{plural(len(failed), 'file')} could not be verified. Do not use what is marked NO before it is.", "notice"
+        )
         if failed
         else ""
     )
@@ -347,9 +354,12 @@ def repeat_section(record: RunRecord) -> str:
     task, parts = dig(record.result, "task"), []
     said = command(record)
     parts.append(
-        f"<pre><code>{escape(said)}</code></pre>" if said else paragraph("The command was not recorded.", "soft")
+        f"<pre><code>{escape(said)}</code></pre>"
+        if said
+        else paragraph("The command was not recorded, or the search was begun from Python.", "soft")
     )
     facts = [("seed", clean(record.result["seed"], 40))] if record.result.get("seed") is not None else []
+    facts += [("strategy", strategy_text(record))] if strategy_text(record) else []
     facts += [("split hash", clean(task["split_hash"], 200))] if task.get("split_hash") else []
     facts += [
         (
@@ -417,7 +427,7 @@ def _spent_of(phase: Mapping[str, Any]) -> str:
 
 
 def _answer(value: object) -> str:
-    return number(value, 3) if isinstance(value, float) else clean(value, 200)
+    return f"{value:.4g}" if isinstance(value, float) else clean(value, 200)
 
 
 def _source_file(record: RunRecord) -> str:

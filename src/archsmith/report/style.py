@@ -74,9 +74,9 @@ svg .box{{stroke:var(--rule);stroke-width:1}}svg .nest0{{fill:var(--nest)}}svg .
 svg .leaf{{fill:var(--leaf)}}svg .box:hover{{stroke:var(--accent)}}
 svg .box-name{{font-weight:500}}svg .box-note{{fill:var(--soft);font-size:11px}}
 svg .flow{{fill:none;stroke:var(--faint);stroke-width:1.2}}
-.tiles{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,168px),1fr));gap:1px;margin:0;background:var(--rule);
+.tiles{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,168px),1fr));gap:1px;margin:0;
 border:1px solid var(--rule);border-radius:8px;overflow:hidden}}
-.tiles div{{background:var(--paper);padding:14px 16px 13px}}.tiles dt{{font-size:13px;color:var(--soft)}}
+.tiles div{{box-shadow:0 0 0 1px var(--rule);padding:14px 16px 13px}}.tiles dt{{font-size:13px;color:var(--soft)}}
 .tiles dd{{margin:2px 0 0;font-size:23px;line-height:1.3;font-variant-numeric:tabular-nums;letter-spacing:-.01em}}
 .tiles dd.note{{font-size:12.5px;line-height:1.4;color:var(--faint);letter-spacing:0}}
 .scroll{{overflow-x:auto;margin:18px 0 22px}}
