@@ -37,7 +37,8 @@ def test_what_breaks_a_limit_is_never_chosen():
 
 
 def test_several_objectives_choose_along_the_front():
-    trials = [trial(0, (-0.9, 5.0), 9.0), trial(1, (-0.8, 1.0), 9.0), trial(2, (-0.7, 6.0), 9.0), trial(3, (-0.99, 9), 1.0)]
+    full = [(-0.9, 5.0), (-0.8, 1.0), (-0.7, 6.0)]
+    trials = [*(trial(i, losses, 9.0) for i, losses in enumerate(full)), trial(3, (-0.99, 9.0), 1.0)]
     assert [t.number for t in choose(trials, 4)] == [0, 1]
 
 

@@ -38,18 +38,22 @@ class Clock:
 
     def progress(self, step: int) -> float:
         """Return the share of the way that has passed before ``step``; from 1 on no further step may begin."""
-        kept = self.reserve + self.step_seconds
-        if self.deadline is not None and time.monotonic() + kept >= self.deadline:
+        passed = self._passed(step)
+        late = self.deadline is not None and time.monotonic() + self.reserve + self.step_seconds >= self.deadline
+        if passed < 1.0 and late:
             self.stopped = True
             return 1.0
-        if self.seconds is None:
-            assert self.epochs is not None
-            return step / max(1, round(self.epochs * self.steps_per_epoch))
-        usable = self.seconds - kept
-        passed = self.elapsed() / usable if usable > 0 else 1.0
-        return self.before + (1.0 - self.before) * min(1.0, passed)
+        return passed
 
     def count_steps(self, seconds: float, steps: int) -> None:
         """Learn from ``steps`` steps that took ``seconds`` how long a step takes; recent ones count more."""
         latest = seconds / steps
         self.step_seconds = latest if self.step_seconds == 0.0 else 0.8 * self.step_seconds + 0.2 * latest
+
+    def _passed(self, step: int) -> float:
+        if self.seconds is None:
+            assert self.epochs is not None
+            return step / max(1, round(self.epochs * self.steps_per_epoch))
+        usable = self.seconds - self.reserve - self.step_seconds
+        passed = min(1.0, self.elapsed() / usable) if usable > 0 else 1.0
+        return self.before + (1.0 - self.before) * passed

@@ -239,8 +239,8 @@ class Work:
             return chosen
         failed = sorted({t.reason for t in self.study.trials if t.state == "failed"})
         self.note(
-            "the search finished no training in its share of the budget, so the network is an untried one that satisfies "
-            f"the limits{': ' + failed[0] if failed else ''}"
+            "the search finished no training in its share of the budget, so the network is an untried one that "
+            f"satisfies the limits{': ' + failed[0] if failed else ''}"
         )
         arch = (*self._first(), *self.probed.starts)[0]
         losses = tuple(math.inf for _ in self.request.objectives)
