@@ -122,7 +122,7 @@ def comparison_section(record: RunRecord) -> str:
     rows = [
         [
             r.name,
-            "" if r.kind in OWN else _KINDS.get(r.kind, r.kind),
+            "" if r.kind in OWN else r.kind,
             metric(name, r.test),
             metric(name, r.valid),
             *(metric(c, number_in(r.metrics, c)) for c in record.costs[:2]),
@@ -132,7 +132,7 @@ def comparison_section(record: RunRecord) -> str:
         for r in lines
     ]
     strong = [i for i, r in enumerate(lines) if r.kind in OWN]
-    text = "Everything here was trained under the same recipe, best first."
+    text = "All networks here were trained under the same recipe, best first."
     if any(r.kind == "equal" for r in lines):
         text += " The winner stands here twice: as it was shipped, and trained as long as what it is compared with."
     return section(
