@@ -12,7 +12,8 @@ from archsmith.report.text import clean, duration, label, metric
 
 __all__ = ["Tally"]
 
-_FIRST = ("accuracy", "balanced_accuracy", "rmse", "r2", "log_loss", "params", "latency_ms")
+_QUALITIES = ("accuracy", "balanced_accuracy", "rmse", "r2", "log_loss")
+_COSTS = ("params", "latency_ms")
 _ENDED = ("complete", "cached", "infeasible", "failed", "stopped")
 
 
@@ -75,8 +76,9 @@ class Tally:
     @property
     def standing(self) -> str:
         """The best network so far, in its metrics; a dash before there is one."""
-        names = [n for n in _FIRST if n in self.best] or list(self.best)[:3]
-        return ", ".join(f"{label(n)} {metric(n, self.best[n])}" for n in names[:4]) or "-"
+        quality = [n for n in _QUALITIES if n in self.best][:1] or [n for n in self.best if n not in _COSTS][:1]
+        names = quality + [n for n in _COSTS if n in self.best]
+        return ", ".join(f"{label(n)} {metric(n, self.best[n])}" for n in names) or "-"
 
     @property
     def share_done(self) -> float:
