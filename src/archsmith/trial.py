@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -258,14 +258,16 @@ def apply_event(
     losses, violation = score(metrics, objectives, limits)
     if state not in ("complete", "cached"):
         losses, violation = (math.inf,) * len(objectives), known_violation(metrics, limits)
-    trials[event.trial] = replace(
-        before,
+    trials[event.trial] = Trial(
+        number=before.number,
+        proposal=before.proposal,
         state=state,
         metrics=metrics,
         losses=losses,
         violation=violation,
         seconds=float(data.get("seconds") or 0.0),
         reason=str(data.get("reason") or ""),
+        source_key=before.source_key,
         same_as=data.get("same_as"),
     )
     return trials[event.trial]

@@ -50,6 +50,7 @@ def describe(
             "trial": winner.trial.number,
             "arch": winner.trial.arch.to_json(),
             "origin": winner.origin,
+            "seconds": winner.seconds,
             "metrics": dict(metrics),
             "test": dict(test),
             "seeds": [{"seed": s, "metrics": dict(t.metrics)} for s, t in winner.seeds],

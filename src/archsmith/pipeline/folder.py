@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -87,6 +88,7 @@ def environment(seed: int, threads: int) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "seed": seed,
         "threads": threads,
+        "command": shlex.join(["archsmith", *sys.argv[1:]]) if Path(sys.argv[0]).name == "archsmith" else None,
     }
 
 

@@ -59,6 +59,8 @@ def ship(work: Work) -> Result:
         (words, *task.notes),
     )
     export(network, text, facts, task.valid.x[:7], best, ["safetensors"])
+    data["best"]["metrics"]["bytes"] = (best / "model.safetensors").stat().st_size
+    data["best"]["tree"] = block_of(winner.network).to_json()
     write_json(best / "arch.json", winner.trial.arch.to_json())
     write_json(best / "metrics.json", {"validation": known, "test": tested})
     write_json(work.folder / "result.json", data)
@@ -69,7 +71,7 @@ def ship(work: Work) -> Result:
     work.announce("done")
     data["phases"] = phases(work)
     write_json(work.folder / "result.json", data)
-    report = write_reports(work.folder, block_of(winner.network))
+    report = write_reports(work.folder)
     write_manifest(work.folder)
     work.say({"type": "done", "report": str(report)})
     assert work.study is not None
