@@ -306,7 +306,7 @@ class Work:
             clock=self.clock,
             share=share,
             reserve=self.shares.ship,
-            least=1.2 * self.epoch_seconds(winner.trial.arch),
+            least=max(1.2 * self.epoch_seconds(winner.trial.arch), 0.15 * winner.seconds),
             longest=winner.seconds,
             seed=self.request.seed,
             say=self.note,

@@ -26,7 +26,7 @@ def designs(spec: Spec) -> Mapping[str, Space]:
     if spec.kind == "table":
         models = {"mlp": _mlp(spec)}
     else:
-        models = {"resnet20": _resnet20(spec), "mobilenetv2": _mobilenetv2(spec), "plain_cnn": _plain_cnn(spec)}
+        models = {"plain_cnn": _plain_cnn(spec), "resnet20": _resnet20(spec), "mobilenetv2": _mobilenetv2(spec)}
     return {name: Space(model=model, **recipe(spec)) for name, model in models.items()}
 
 
