@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from archsmith.build.module import build
@@ -11,14 +11,14 @@ from archsmith.estimate.machine import Machine
 from archsmith.estimate.settings import Settings
 from archsmith.estimate.training import Trained, train
 from archsmith.run import Run
-from archsmith.space import Space, settings
+from archsmith.space import Arch, Space, settings
 from archsmith.task import Task
 from archsmith.trial import Proposal
 
 __all__ = ["CHECKPOINT", "Diverged", "TrainEstimator"]
 
 CHECKPOINT = "ckpt"
-_FIDELITIES = ("epochs", "data_fraction", "resolution")
+_FIDELITIES = ("epochs", "cost", "data_fraction", "resolution")
 
 
 class Diverged(ArchsmithError):
@@ -30,6 +30,9 @@ class TrainEstimator:
     """Train the network of a proposal from scratch, or on from the checkpoint of the trial it resumes.
 
     A proposal's fidelity may name ``epochs`` (``full_epochs`` unless named), ``data_fraction`` and ``resolution``.
+    Instead of epochs it may name ``cost``, which is divided by ``pace(arch)``, the predicted cost of an epoch, so that
+    a small network gets more epochs than a large one for the same price. Where time is what is short, that is the fair
+    comparison. ``full_cost`` is the cost of a full training then.
     The last ``cooldown`` share of the epochs anneals the learning rate; a resumed trial goes on from before that, so a
     trial promoted to more epochs is the very training that had those epochs from the start (see ``schedule``).
     ``defaults`` are training settings for what the space leaves open.
@@ -45,6 +48,8 @@ class TrainEstimator:
     full_epochs: float
     cooldown: float = 0.5
     defaults: Settings = field(default_factory=Settings)
+    pace: Callable[[Arch], float] | None = None
+    full_cost: float = 0.0
 
     def __call__(self, proposal: Proposal, run: Run) -> Mapping[str, float]:
         """Return the metrics of the proposal's network; see the class."""
@@ -65,7 +70,7 @@ class TrainEstimator:
             self.settings(proposal),
             machine=self.machine,
             seed=run.seed,
-            epochs=proposal.fidelity.get("epochs", self.full_epochs),
+            epochs=self.epochs(proposal),
             cooldown=self.cooldown,
             data_fraction=proposal.fidelity.get("data_fraction", 1.0),
             resolution=None if resolution is None else round(resolution),
@@ -75,6 +80,14 @@ class TrainEstimator:
             deadline=run.deadline,
         )
 
+    def epochs(self, proposal: Proposal) -> float:
+        """Return how many epochs the proposal's fidelity stands for."""
+        if "cost" not in proposal.fidelity:
+            return proposal.fidelity.get("epochs", self.full_epochs)
+        if self.pace is None or "epochs" in proposal.fidelity:
+            raise UsageError("The fidelity 'cost' needs an estimator with a pace, and stands in place of 'epochs'.")
+        return proposal.fidelity["cost"] / self.pace(proposal.arch)
+
     def settings(self, proposal: Proposal) -> Settings:
         """Return the training settings of the proposal's architecture.
 
@@ -82,5 +95,6 @@ class TrainEstimator:
         """
         values = {**self.defaults.to_json(), **settings(self.space, proposal.arch)}
         recipe = Settings.from_values(values)
-        full = self.full_epochs * max(1, len(self.task.train.y) // recipe.batch_size)
+        epochs = self.full_epochs if self.pace is None else self.full_cost / self.pace(proposal.arch)
+        full = epochs * max(1, len(self.task.train.y) // recipe.batch_size)
         return replace(recipe, warmup=min(recipe.warmup, round(0.05 * full)))

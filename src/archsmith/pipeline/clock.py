@@ -53,7 +53,7 @@ def plan(budget: float, exports: int = 3) -> Shares:
     measure = min(max(0.04 * budget, 3.0), 20.0)
     ship = min((6.0 + 6.0 * exports) if budget >= 60 else 0.35 * budget, 60.0)
     left = budget - check - measure - ship
-    return Shares(check, measure, 0.36 * left, 0.5 * left, 0.14 * left, ship)
+    return Shares(check, measure, 0.28 * left, 0.6 * left, 0.12 * left, ship)
 
 
 @dataclass

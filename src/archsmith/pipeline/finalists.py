@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from archsmith.estimate import Machine, Settings, Trained, load_weights, train
 from archsmith.pipeline.clock import Clock
 from archsmith.space import Space, settings
 from archsmith.task import Task
-from archsmith.trial import Objective, Trial, front, order
+from archsmith.trial import Objective, Trial, front, leaders, order
 
 __all__ = [
     "CONTINUED",
@@ -65,14 +64,16 @@ class Finalist:
         }
 
 
-def ranked(trials: Sequence[Trial], fidelity: str = "epochs") -> list[Trial]:
-    """Return the usable trials of the highest fidelity reached, best first; lower fidelities follow after them."""
-    usable = [t for t in trials if t.usable]
-    levels = sorted({t.proposal.fidelity.get(fidelity, math.inf) for t in usable}, reverse=True)
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """Return each architecture's best-measured usable trial: those of the highest fidelity first, best first."""
     found: dict[str, Trial] = {}
-    for level in levels:
-        for trial in order([t for t in usable if t.proposal.fidelity.get(fidelity, math.inf) == level]):
+    left = [t for t in trials if t.usable]
+    while left:
+        highest = leaders(left)
+        for trial in order(highest):
             found.setdefault(trial.arch.id, trial)
+        numbers = {t.number for t in highest}
+        left = [t for t in left if t.number not in numbers]
     return list(found.values())
 
 

@@ -19,7 +19,7 @@ from archsmith.space import Arch, Space, mutate, sample, settings
 from archsmith.task import Task
 from archsmith.trial import score
 
-__all__ = ["PROBE_SECONDS", "Probe", "Screen", "Tempo", "measure_tempo", "probe", "shipped"]
+__all__ = ["PROBE_SECONDS", "Pace", "Probe", "Screen", "Tempo", "measure_tempo", "probe", "shipped"]
 
 PROBE_SECONDS = 6.0
 
@@ -47,6 +47,19 @@ class Tempo:
         """Return the predicted seconds of one epoch."""
         constant, macs, memory = self.coefficients
         return self.steps * (constant + macs * cost.macs + memory * cost.activation_bytes)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The predicted seconds of an epoch by architecture, on one machine; can be sent to worker processes."""
+
+    space: Space
+    input_shape: tuple[int, ...]
+    tempo: Tempo
+
+    def __call__(self, arch: Arch) -> float:
+        """Return the seconds; raises ``SpaceError`` where the network cannot even be made."""
+        return self.tempo.epoch_seconds(meta_cost(self.space, arch, self.input_shape))
 
 
 def measure_tempo(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from archsmith.pipeline.comparisons import Comparison, boosting, contenders, tra
 from archsmith.pipeline.finalists import Finalist, choose, train_finalists, wanted_epochs
 from archsmith.pipeline.folder import environment, write_json
 from archsmith.pipeline.request import LIMITS, Request
-from archsmith.pipeline.screen import Probe, Screen, Tempo, measure_tempo, probe, shipped
+from archsmith.pipeline.screen import Pace, Probe, Screen, Tempo, measure_tempo, probe, shipped
 from archsmith.space import Arch, Space, sample, settings
 from archsmith.spaces import starts
 from archsmith.strategy import First, RandomSearch, RegularizedEvolution, Strategy, SuccessiveHalving
@@ -38,6 +37,7 @@ __all__ = ["ETA", "LEAST_EPOCHS", "LONG_ENOUGH", "MOST_CANDIDATES", "RUNGS", "Pr
 Progress = Callable[[Mapping[str, Any]], None]
 ETA = 3
 RUNGS = 3
+BEGUN = 24
 LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
 MOST_CANDIDATES = 12
@@ -83,8 +83,13 @@ class Work:
 
     def epoch_seconds(self, arch: Arch) -> float:
         """Return the predicted seconds of one epoch when one training has the machine to itself."""
+        return self.pace(arch)
+
+    @property
+    def pace(self) -> Pace:
+        """The predicted seconds of an epoch by architecture, when one training has the machine to itself."""
         assert self.tempo is not None
-        return self.tempo.epoch_seconds(meta_cost(self.space, arch, self.task.spec.input_shape))
+        return Pace(self.space, self.task.spec.input_shape, self.tempo)
 
     def measure(self) -> None:
         """Measure how fast trainings run here, and find out whether anything satisfies the limits."""
@@ -137,13 +142,16 @@ class Work:
         self.announce("search")
         assert self.screen is not None
         share = min(self.shares.search, self.clock.left(self.shares.final + self.shares.ship))
-        rungs = self._rungs(share)
+        unit, rungs = self._rungs(share)
         workers = self._workers(share)
-        estimator = TrainEstimator(self.task, self.space, self.machine if workers else self.machine.alone(), rungs[-1])
+        machine = self.machine if workers else self.machine.alone()
+        estimator = TrainEstimator(self.task, self.space, machine, rungs[-1])
+        if unit == "cost":
+            estimator = replace(estimator, pace=self.pace, full_cost=rungs[-1])
         executor = self._executor(CrossValidated(estimator) if self.request.folds else estimator, workers)
         self.study = Study(
             self.space,
-            self._strategy(rungs),
+            self._strategy(unit, rungs),
             objectives=self.request.objectives,
             limits=self.limits,
             screen=self.screen,
@@ -159,23 +167,21 @@ class Work:
         finally:
             executor.close()
 
-    def _rungs(self, share: float) -> tuple[float, ...]:
-        """Return the epochs of each rung: so many that about forty architectures can be begun in the share.
+    def _rungs(self, share: float) -> tuple[str, tuple[float, ...]]:
+        """Return what is spent at each rung, and its unit.
 
-        Rounded to a power of two, so that small differences in what was measured lead to the same search. Where the
-        number of trials is given, nothing here depends on the clock, so that the same seed is the same search.
+        Predicted seconds, the lowest rung so short that about two dozen architectures can be begun in the share: in a
+        budget of time a small network gets more epochs than a large one. Where the number of trials is given it is
+        epochs, and nothing here depends on the clock, so that the same seed is the same search.
         """
         if self.request.trials is not None:
             lowest = 2.0 ** round(np.log2(wanted_epochs(self.task.spec.samples) / 16))
-            return tuple(lowest * ETA**i for i in range(RUNGS))
-        rng = np.random.default_rng([self.request.seed, 2])
-        times = [self.epoch_seconds(sample(self.space, rng)) for _ in range(9)]
-        usual = max(statistics.median(times), 1e-4)
-        affordable = share / (40 * (1 + (ETA - 1) / ETA + (ETA - 1) / ETA) * usual)
-        lowest = 2.0 ** round(np.log2(min(max(affordable, 0.25), 32.0)))
-        return tuple(lowest * ETA**i for i in range(RUNGS))
+            return "epochs", tuple(lowest * ETA**i for i in range(RUNGS))
+        # With half of each rung spent on its cool-down, a promotion costs the new rung less half of the old one.
+        price = 1 + sum((ETA**i - 0.5 * ETA ** (i - 1)) / ETA**i for i in range(1, RUNGS))
+        return "cost", tuple(share / (BEGUN * price) * ETA**i for i in range(RUNGS))
 
-    def _strategy(self, rungs: tuple[float, ...]) -> Strategy:
+    def _strategy(self, unit: str, rungs: tuple[float, ...]) -> Strategy:
         evolution = RegularizedEvolution(self.space, population=16, sample=4, crossover=0.3)
         if self.request.strategy == "random":
             return RandomSearch(self.space)
@@ -183,7 +189,7 @@ class Work:
         inner: Strategy = First(evolution, first) if first else evolution
         if self.request.strategy == "evolution":
             return inner
-        return SuccessiveHalving(inner, "epochs", rungs[0], rungs[-1], ETA)
+        return SuccessiveHalving(inner, unit, rungs[0], rungs[-1], ETA)
 
     def _first(self) -> tuple[Arch, ...]:
         """Return what to try first: known good designs within the limits, and what was found where that is rare."""
