@@ -76,4 +76,4 @@ def _comparison(
 def _outcome(gap: float, noise: float) -> str:
     if abs(gap) <= 2 * noise:
         return "no difference beyond the noise, so the search did not clearly win"
-    return "the search won" if gap > 0 else "THE SEARCH DID NOT WIN"
+    return "the search won" if gap > 0 else "the search did not win"

@@ -37,7 +37,7 @@ __all__ = ["ETA", "LEAST_EPOCHS", "LONG_ENOUGH", "MOST_CANDIDATES", "RUNGS", "Pr
 Progress = Callable[[Mapping[str, Any]], None]
 ETA = 3
 RUNGS = 3
-BEGUN = 24
+BEGUN = 16
 LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
 MOST_CANDIDATES = 12
@@ -170,7 +170,7 @@ class Work:
     def _rungs(self, share: float) -> tuple[str, tuple[float, ...]]:
         """Return what is spent at each rung, and its unit.
 
-        Predicted seconds, the lowest rung so short that about two dozen architectures can be begun in the share: in a
+        Predicted seconds, the lowest rung so short that ``BEGUN`` architectures can be begun in the share: in a
         budget of time a small network gets more epochs than a large one. Where the number of trials is given it is
         epochs, and nothing here depends on the clock, so that the same seed is the same search.
         """
@@ -312,7 +312,7 @@ class Work:
             clock=self.clock,
             share=share,
             reserve=self.shares.ship,
-            least=max(1.2 * self.epoch_seconds(winner.trial.arch), 0.15 * winner.seconds),
+            least=max(1.2 * self.epoch_seconds(winner.trial.arch), 0.04 * winner.seconds),
             longest=winner.seconds,
             seed=self.request.seed,
             say=self.note,
