@@ -82,11 +82,12 @@ class TrainEstimator:
 
     def epochs(self, proposal: Proposal) -> float:
         """Return how many epochs the proposal's fidelity stands for."""
-        if "cost" not in proposal.fidelity:
-            return proposal.fidelity.get("epochs", self.full_epochs)
-        if self.pace is None or "epochs" in proposal.fidelity:
+        asked = proposal.fidelity
+        if "cost" in asked and (self.pace is None or "epochs" in asked):
             raise UsageError("The fidelity 'cost' needs an estimator with a pace, and stands in place of 'epochs'.")
-        return proposal.fidelity["cost"] / self.pace(proposal.arch)
+        if self.pace is None or "epochs" in asked:
+            return asked.get("epochs", self.full_epochs)
+        return asked.get("cost", self.full_cost) / self.pace(proposal.arch)
 
     def settings(self, proposal: Proposal) -> Settings:
         """Return the training settings of the proposal's architecture.
