@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Run"]
+__all__ = ["DeadlineReached", "Run"]
+
+
+class DeadlineReached(Exception):
+    """Raised by an evaluation that ended because its time was over; its trial is stopped, not failed."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from archsmith.errors import ArchsmithError, UsageError, nearest
 from archsmith.estimate.machine import Machine
 from archsmith.estimate.settings import Settings
 from archsmith.estimate.training import Trained, train
-from archsmith.run import Run
+from archsmith.run import DeadlineReached, Run
 from archsmith.space import Arch, Space, settings
 from archsmith.task import Task
 from archsmith.trial import Proposal
@@ -38,8 +38,9 @@ class TrainEstimator:
     ``defaults`` are training settings for what the space leaves open.
 
     Calling it returns the validation metrics with ``train_loss``, ``epochs``, ``seconds`` and ``seconds_per_epoch``;
-    ``epochs`` is less than asked where the deadline came first. Raises ``Diverged`` when the loss leaves the finite
-    numbers, with the step and learning rate, and ``UsageError`` for a fidelity or setting that is none.
+    Raises ``DeadlineReached`` where the deadline came first, since a shorter training must not stand for the one that
+    was asked; ``Diverged`` when the loss leaves the finite numbers, with the step and learning rate; and ``UsageError``
+    for a fidelity or setting that is none.
     """
 
     task: Task
@@ -56,6 +57,9 @@ class TrainEstimator:
         result = self.train(proposal, run)
         if result.diverged is not None:
             raise Diverged(f"The training of trial {run.trial} diverged: {result.diverged}.")
+        if result.stopped:
+            done = f"{result.epochs:.3g} of {self.epochs(proposal):.3g} epochs"
+            raise DeadlineReached(f"{done}; what there is of the training is in its folder")
         return dict(result.metrics)
 
     def train(self, proposal: Proposal, run: Run) -> Trained:

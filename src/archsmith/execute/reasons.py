@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from archsmith.run import DeadlineReached
+
 __all__ = ["Failure", "Reason", "failure_of", "failure_of_exit"]
 
 _LONGEST = 500  # characters of a message
@@ -80,7 +82,9 @@ class Failure:
 def failure_of(error: BaseException, reason: Reason | None = None) -> Failure:
     """Return the failure that an exception of an evaluation means."""
     if reason is None:
-        if isinstance(error, SystemExit):
+        if isinstance(error, DeadlineReached):
+            reason = Reason.deadline
+        elif isinstance(error, SystemExit):
             reason = Reason.exited
         elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, without torch
             reason = Reason.out_of_memory
