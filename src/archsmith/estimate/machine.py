@@ -81,5 +81,5 @@ def using_threads(threads: int) -> Iterator[None]:
     try:
         yield
     finally:
-        if threads != before:
+        if torch.get_num_threads() != before:
             torch.set_num_threads(before)

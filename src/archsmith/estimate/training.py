@@ -18,6 +18,7 @@ from archsmith.estimate.evaluation import evaluate, evaluation_seconds
 from archsmith.estimate.feed import Feed, make_feed
 from archsmith.estimate.machine import Machine, place_network, using_threads
 from archsmith.estimate.optimizer import make_optimizer, set_rate
+from archsmith.estimate.pacing import Pacing
 from archsmith.estimate.rng import borrowed_generators
 from archsmith.estimate.schedule import cosine, warm
 from archsmith.estimate.settings import Settings
@@ -160,7 +161,10 @@ class _Loop:
         state, feed, clock, device = self.state, self.feed, self.clock, self.feed.machine.device
         step = make_step(state.network, self.task, self.settings, feed.machine, state.optimizer, state.generator)
         # Reading a loss waits for an accelerator; so there it is read for several steps at once.
-        wait = 1 if torch.device(device).type == "cpu" else 10
+        cpu = torch.device(device).type == "cpu"
+        wait = 1 if cpu else 10
+        # With another number of threads sums are rounded otherwise; only a training by the clock may change it.
+        pacing = Pacing(feed.machine.threads if cpu and clock.seconds is not None else 1)
         if clock.timed:
             clock.reserve = evaluation_seconds(state.network, self.task, feed.machine, feed.resolution)
         state.network.train()
@@ -186,6 +190,7 @@ class _Loop:
                 now = time.monotonic()
                 clock.count_steps(now - mark, taken)
                 self.stepping += now - mark
+                pacing.step(now - mark)
                 if diverged:
                     return diverged
                 if ends:
