@@ -42,6 +42,13 @@ def test_on_a_busy_machine_it_steps_aside(clock: list[float]) -> None:
     assert spend(watched, clock, BUSY, 300.0)[2] < 0.05 * 300.0
 
 
+@pytest.mark.parametrize(("costs", "threads"), [(QUIET, 2), (BUSY, 1)])
+def test_it_begins_with_what_is_faster_then(costs: dict[int, float], threads: int) -> None:
+    watched = Pacing(2)
+    assert watched.choose(lambda: costs[watched.threads]) == min(costs.values())
+    assert watched.threads == threads
+
+
 def test_it_notices_both_changes(clock: list[float]) -> None:
     watched = Pacing(2)
     spend(watched, clock, QUIET, 30.0)

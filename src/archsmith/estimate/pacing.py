@@ -8,6 +8,7 @@ step, and a step takes ten times as long as with one thread. A training by the c
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -37,6 +38,17 @@ class Pacing:
 
     def __post_init__(self) -> None:
         self.threads = self.threads or self.most
+
+    def choose(self, measure: Callable[[], float]) -> float:
+        """Return the least of what ``measure()`` returns with either number of threads, and go on with that number."""
+        first = measure()
+        if self.most == 1:
+            return first
+        self._switch()
+        second = measure()
+        if first <= second:
+            self._switch()
+        return min(first, second)
 
     def step(self, seconds: float) -> None:
         """Learn that a step took ``seconds``, and set the number of threads of the next one."""

@@ -158,19 +158,11 @@ class _Loop:
 
     def run(self) -> Divergence | None:
         """Step until the end of the budget, the deadline or a loss that is not finite."""
-        state, feed, clock, device = self.state, self.feed, self.clock, self.feed.machine.device
+        state, feed, clock = self.state, self.feed, self.clock
         step = make_step(state.network, self.task, self.settings, feed.machine, state.optimizer, state.generator)
         # Reading a loss waits for an accelerator; so there it is read for several steps at once.
-        cpu = torch.device(device).type == "cpu"
-        wait = 1 if cpu else 10
-        # With another number of threads sums are rounded otherwise; only a training by the clock may change it.
-        pacing = Pacing(feed.machine.threads if cpu and clock.seconds is not None else 1)
-        if clock.timed:
-            clock.reserve = evaluation_seconds(state.network, self.task, feed.machine, feed.resolution)
-        state.network.train()
-        if state.curve:
-            self.train_loss = state.curve[-1]["train_loss"]
-        self.first_step = state.step
+        wait = 1 if feed.machine.device == "cpu" else 10
+        pacing = self._begin()
         order, mark = None, time.monotonic()
         while (progress := clock.progress(state.step)) < 1.0:
             self._enter_cooldown(progress)
@@ -189,14 +181,30 @@ class _Loop:
                 taken, diverged = len(self.pending), self._read_losses()
                 now = time.monotonic()
                 clock.count_steps(now - mark, taken)
+                pacing.step((now - mark) / taken)
                 self.stepping += now - mark
-                pacing.step(now - mark)
                 if diverged:
                     return diverged
                 if ends:
                     self._end_epoch()
                 mark = time.monotonic()
         return self._read_losses()
+
+    def _begin(self) -> Pacing:
+        """Get ready for the first step: how many threads, and how much time the last evaluation will need."""
+        state, feed, clock = self.state, self.feed, self.clock
+        if state.curve:
+            self.train_loss = state.curve[-1]["train_loss"]
+        self.first_step = state.step
+        # With another number of threads sums are rounded otherwise; only a training by the clock may change it.
+        changing = feed.machine.device == "cpu" and clock.seconds is not None
+        pacing = Pacing(feed.machine.threads if changing else 1)
+        if clock.timed:
+            reserve = pacing.choose(lambda: evaluation_seconds(state.network, self.task, feed.machine, feed.resolution))
+            # On a machine too busy to tell, training gets at least half of the time.
+            clock.reserve = min(reserve, 0.5 * (clock.seconds or math.inf))
+        state.network.train()
+        return pacing
 
     def result(self, diverged: Divergence | None, resumed: bool) -> Trained:
         """Evaluate the trained network, keep what was asked for, and describe what came out."""
