@@ -37,7 +37,7 @@ __all__ = ["ETA", "LEAST_EPOCHS", "LONG_ENOUGH", "MOST_CANDIDATES", "RUNGS", "Pr
 Progress = Callable[[Mapping[str, Any]], None]
 ETA = 3
 RUNGS = 3
-BEGUN = 16
+BEGUN = 12
 LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
 MOST_CANDIDATES = 12
@@ -182,7 +182,7 @@ class Work:
         return "cost", tuple(share / (BEGUN * price) * ETA**i for i in range(RUNGS))
 
     def _strategy(self, unit: str, rungs: tuple[float, ...]) -> Strategy:
-        evolution = RegularizedEvolution(self.space, population=16, sample=4, crossover=0.3)
+        evolution = RegularizedEvolution(self.space, population=8, sample=3, crossover=0.3)
         if self.request.strategy == "random":
             return RandomSearch(self.space)
         first = self._first()
