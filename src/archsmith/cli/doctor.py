@@ -24,7 +24,7 @@ from archsmith.report.text import size
 __all__ = ["doctor", "findings"]
 
 _EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "parquet": ("pyarrow",)}
-_CORE = ("numpy", "safetensors", "scikit-learn", "pillow", "sqlalchemy", "pebble", "typer", "rich", "tomli-w", "psutil")
+_CORE = ("numpy", "safetensors", "scikit-learn", "scipy", "pillow", "sqlalchemy", "typer", "rich", "tomli-w", "psutil")
 # Before this version, two connections that checkpoint a write-ahead log at the same moment can corrupt the file.
 _SQLITE_MENDED = (3, 51, 3)
 _LITTLE_DISK = 2_000_000_000
