@@ -16,21 +16,21 @@ _IMAGES: tuple[Mapping[str, Any], ...] = (
         "stage1": "plain", "width1": 32, "depth1": 1, "stage2": "plain", "width2": 64, "depth2": 1,
         "stage3": "plain", "width3": 128, "depth3": 1, "stage4": "plain", "width4": 128, "depth4": 1,
         "excite1": False, "excite2": False, "excite3": False, "excite4": False,
-        "optimizer": "sgd", "lr": 0.1, "weight_decay": 5e-4, "label_smoothing": 0.05, "augment": "shift_flip",
+        "optimizer": "sgd", "lr": 0.2, "weight_decay": 5e-4, "label_smoothing": 0.05, "augment": "shift_flip",
     },
     {
         "halved_in": "stem", "stem_width": 32, "activation": "relu", "dropout": 0.1,
         "stage1": "plain", "width1": 48, "depth1": 1, "stage2": "plain", "width2": 64, "depth2": 2,
         "stage3": "plain", "width3": 128, "depth3": 1, "stage4": "plain", "width4": 128, "depth4": 1,
         "excite1": False, "excite2": False, "excite3": False, "excite4": False,
-        "optimizer": "sgd", "lr": 0.1, "weight_decay": 5e-4, "label_smoothing": 0.05, "augment": "shift_flip",
+        "optimizer": "sgd", "lr": 0.2, "weight_decay": 5e-4, "label_smoothing": 0.05, "augment": "shift_flip",
     },
     {
         "halved_in": "stem", "stem_width": 32, "activation": "relu", "dropout": 0.1,
         "stage1": "residual", "width1": 32, "depth1": 1, "stage2": "residual", "width2": 64, "depth2": 1,
         "stage3": "residual", "width3": 128, "depth3": 1, "stage4": "residual", "width4": 128, "depth4": 1,
         "excite1": False, "excite2": False, "excite3": False, "excite4": False,
-        "optimizer": "sgd", "lr": 0.1, "weight_decay": 5e-4, "label_smoothing": 0.05, "augment": "shift",
+        "optimizer": "sgd", "lr": 0.2, "weight_decay": 5e-4, "label_smoothing": 0.05, "augment": "shift",
     },
 )  # fmt: skip
 
