@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsmith.report.record import RunRecord, dig, number_in, rows_in, spent
+from archsmith.report.style import STYLE
 from archsmith.report.svg import Plot, drawing, element, errors, linear, logarithmic, mark, polyline, text_width
 from archsmith.report.text import brief, clean, label, metric, percent, shorten
 from archsmith.trial import Trial
 
-__all__ = ["FrontMark", "axis_writer", "front_chart", "front_marks", "staircase"]
+__all__ = ["FrontMark", "axis_writer", "front_chart", "front_marks", "front_picture", "staircase"]
 
 _SHAPES = {"random": "square", "human": "diamond", "boosting": "triangle", "finalist": "circle", "equal": "star"}
 
@@ -89,6 +90,16 @@ def front_chart(record: RunRecord, cost: str, width: float, height: float) -> st
     hidden = sum(1 for m in marks if not y.low <= m.y <= y.high)
     about = f"{label(main.metric)} against {label(cost)} of {len(marks)} networks; {hidden} lie beyond the frame"
     return drawing(width, height, "".join(parts), about)
+
+
+def front_picture(record: RunRecord, cost: str, width: float = 864, height: float = 430) -> str:
+    """Return the trade-off as an SVG file of its own, with the page's style and background in it."""
+    chart = front_chart(record, cost, width - 32, height - 32)
+    paper = '<rect width="100%" height="100%" style="fill:var(--paper)"/>'
+    size = f'width="{width:g}" height="{height:g}" viewBox="-16 -16 {width:g} {height:g}"'
+    inner = chart.replace("<svg ", f'<svg x="0" y="0" width="{width - 32:g}" height="{height - 32:g}" ', 1)
+    page = f'<rect x="-16" y="-16" {paper.removeprefix("<rect ")}'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{STYLE}</style>{page}{inner}</svg>\n'
 
 
 def staircase(points: Sequence[tuple[float, float]], larger: bool) -> list[tuple[float, float]]:
