@@ -161,6 +161,7 @@ def test_an_evaluation_that_cannot_be_sent_is_refused_at_once() -> None:
 
 
 CONTROLLER = """
+import signal
 import sys
 sys.path.insert(0, sys.argv[1])
 from trial_bodies import body
@@ -169,6 +170,8 @@ from archsmith.space import Arch
 from archsmith.trial import Evaluate, Trial
 
 if __name__ == "__main__":
+    # A shell starts what runs in its background deaf to Ctrl+C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     executor = Processes(body, slots=2)
     for number, do in enumerate(["surroundings", "hang"]):
         executor.submit(Trial(number, Evaluate(Arch({"do": do}))))
