@@ -32,7 +32,7 @@ from archsmith.study import Study
 from archsmith.task import Task
 from archsmith.trial import Evaluate, Event, Objective, Trial, known_violation
 
-__all__ = ["ETA", "LEAST_EPOCHS", "LONG_ENOUGH", "MOST_CANDIDATES", "RUNGS", "Progress", "Work", "costs"]
+__all__ = ["BEGUN", "ETA", "LEAST_EPOCHS", "LONG_ENOUGH", "MOST_CANDIDATES", "RUNGS", "Progress", "Work", "costs"]
 
 Progress = Callable[[Mapping[str, Any]], None]
 ETA = 3
