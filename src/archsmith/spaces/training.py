@@ -14,8 +14,9 @@ def training(spec: Spec) -> dict[str, Any]:
     """Return the training settings that are left open, as roots to put beside ``model`` in a ``Space``.
 
     The learning rate and the weight decay have a range for each optimiser. For images whatever regularises keeps away
-    from none: a search judges by short trainings, where less is better, and ends with a long one, where it is not. The batch size follows from the number of
-    samples and is not searched: it decides speed first of all. Dropout is not here, since it is part of the network.
+    from none: a search judges by short trainings, where less is better, and ends with a long one, where it is not. The
+    batch size follows from the number of samples and is not searched: it decides speed first of all. Dropout is not
+    here, since it is part of the network.
     """
     optimizer = choice("sgd", "adamw", name="optimizer")
     if spec.kind == "image":
