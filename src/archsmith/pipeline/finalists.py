@@ -12,7 +12,7 @@ from torch import nn
 
 from archsmith.build.module import build
 from archsmith.errors import StoreError
-from archsmith.estimate import Machine, Settings, Trained, load_weights, train
+from archsmith.estimate import CHECKPOINT, Machine, Settings, Trained, load_weights, train
 from archsmith.pipeline.clock import Clock
 from archsmith.space import Space, settings
 from archsmith.task import Task
@@ -157,15 +157,19 @@ def _train_one(
 ) -> Trained:
     recipe = Settings.from_values(settings(space, trial.arch))
     network = build(space, trial.arch, seed=seed)
-    start = None
+    resume = None
     if first and spent > seconds:  # the checkpoint already holds more training than there is time for now
-        start = _checkpoint(folder, trial)
-    return train(network, task, recipe, machine=machine, seed=seed, seconds=max(seconds, 0.5), start=start)
+        resume = _folder(folder, trial)
+    return train(network, task, recipe, machine=machine, seed=seed, seconds=max(seconds, 0.5), resume=resume)
+
+
+def _folder(folder: Path, trial: Trial) -> Path:
+    return folder / "trials" / str(trial.number) / CHECKPOINT
 
 
 def _checkpoint(folder: Path, trial: Trial) -> Any:
     try:
-        return load_weights(folder / "trials" / str(trial.number) / "ckpt")
+        return load_weights(_folder(folder, trial))
     except StoreError:
         return None
 

@@ -142,7 +142,7 @@ class Work:
         self.announce("search")
         assert self.screen is not None
         share = min(self.shares.search, self.clock.left(self.shares.final + self.shares.ship))
-        unit, rungs = self._rungs(share)
+        unit, rungs = self._rungs(max(share, 1.0))
         workers = self._workers(share)
         machine = self.machine if workers else self.machine.alone()
         estimator = TrainEstimator(self.task, self.space, machine, rungs[-1])
@@ -163,7 +163,8 @@ class Work:
             on_event=self._told,
         )
         try:
-            self.study.run(trials=self.request.trials, seconds=share)
+            if share > 0:  # on a machine so slow that measuring took it all, what is known to be good is trained
+                self.study.run(trials=self.request.trials, seconds=share)
         finally:
             executor.close()
 
