@@ -140,7 +140,7 @@ def train_finalists(
             trained = _train_one(trial, space, task, machine, seed + k, seconds, folder, k == 0, spent)
             runs.append((seed + k, trained))
         if runs:
-            found.append(_finalist(trial, runs, space, objective, spent > each, folder))
+            found.append(_finalist(trial, runs, space, objective, folder))
     return sorted(found, key=lambda f: objective.loss(f.metrics))
 
 
@@ -175,7 +175,7 @@ def _checkpoint(folder: Path, trial: Trial) -> Any:
 
 
 def _finalist(
-    trial: Trial, runs: list[tuple[int, Trained]], space: Space, objective: Objective, longer: bool, folder: Path
+    trial: Trial, runs: list[tuple[int, Trained]], space: Space, objective: Objective, folder: Path
 ) -> Finalist:
     """Keep the best of the seeds, or the search's own checkpoint where none of them beat it."""
     good = [t for _, t in runs if t.diverged is None]
@@ -186,5 +186,5 @@ def _finalist(
         network.load_state_dict(weights)
         return Finalist(trial, network.eval(), trial.metrics, KEPT, tuple(runs), trial.seconds)
     best = best or runs[0][1]
-    continued = longer and weights is not None and best is runs[0][1]
-    return Finalist(trial, best.network, best.metrics, CONTINUED if continued else SCRATCH, tuple(runs), best.seconds)
+    origin = CONTINUED if best.resumed else SCRATCH
+    return Finalist(trial, best.network, best.metrics, origin, tuple(runs), best.seconds)

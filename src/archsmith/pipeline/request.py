@@ -27,7 +27,7 @@ _ALIASES = {"latency": "latency_ms", "memory": "activation_bytes"}
 METRICS: Mapping[str, Objective] = {
     o.metric: o
     for o in (
-        *(maximize(m) for m in ("accuracy", "balanced_accuracy", "f1", "r2")),
+        *(maximize(m) for m in ("accuracy", "balanced_accuracy", "macro_f1", "r2")),
         *(minimize(m) for m in ("log_loss", "rmse", "mae", *LIMITS)),
     )
 }

@@ -81,10 +81,6 @@ class Work:
         """The main objective: the first that is not a cost."""
         return next(o for o in self.request.objectives if o.metric not in LIMITS)
 
-    def epoch_seconds(self, arch: Arch) -> float:
-        """Return the predicted seconds of one epoch when one training has the machine to itself."""
-        return self.pace(arch)
-
     @property
     def pace(self) -> Pace:
         """The predicted seconds of an epoch by architecture, when one training has the machine to itself."""
@@ -123,7 +119,7 @@ class Work:
         A network must get ten epochs or more in the final training; where the budget is so small that hardly any does,
         the fastest quarter of the space is what can be looked at.
         """
-        drawn = [self.epoch_seconds(sample(self.space, rng)) for _ in range(16)]
+        drawn = [self.pace(sample(self.space, rng)) for _ in range(16)]
         fastest, affordable = min(drawn), self.shares.final / LEAST_EPOCHS
         if fastest > self.shares.final:
             raise BudgetError(
@@ -268,7 +264,7 @@ class Work:
             clock=self.clock,
             share=share,
             reserve=reserve,
-            epoch_seconds=lambda t: self.epoch_seconds(t.arch),
+            epoch_seconds=lambda t: self.pace(t.arch),
             folder=self.folder,
             seed=self.request.seed,
             say=self.note,
@@ -313,7 +309,7 @@ class Work:
             clock=self.clock,
             share=share,
             reserve=self.shares.ship,
-            least=max(1.2 * self.epoch_seconds(winner.trial.arch), 0.04 * winner.seconds),
+            least=max(1.2 * self.pace(winner.trial.arch), 0.04 * winner.seconds),
             longest=winner.seconds,
             seed=self.request.seed,
             say=self.note,
