@@ -116,6 +116,11 @@ class Rewrites(Sound):
         self.rate *= 0.9
 
 
+class RecommendsAnything(Sound):
+    def recommend(self, trials: Sequence[Trial]) -> Trial | None:
+        return trials[0] if trials else None
+
+
 BROKEN: dict[str, tuple[laws.MakeStrategy, laws.StrategyLaw]] = {
     "asks_change": (AsksChange, laws.asking_changes_nothing),
     "remembers_asks": (RemembersAsks, laws.replaying_restores),
@@ -129,6 +134,7 @@ BROKEN: dict[str, tuple[laws.MakeStrategy, laws.StrategyLaw]] = {
     "sees_metrics": (SeesMetrics, laws.only_losses_are_seen),
     "gives_up": (GivesUp, laws.failure_alone_is_survived),
     "shared": (lambda space: Shared(space, memory=[]), laws.replacing_makes_fresh),
+    "recommends_anything": (RecommendsAnything, laws.recommendations_are_of_the_trials),
     "rewrites": (Rewrites, laws.constructors_store_their_arguments),
 }
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from archsmith.trial import Proposal, Trial
+from archsmith.trial import Proposal, Trial, leaders, order
 
-__all__ = ["Strategy"]
+__all__ = ["Recommends", "Strategy", "recommended"]
 
 
 class Strategy(Protocol):
@@ -36,3 +36,30 @@ class Strategy(Protocol):
     def tell(self, trial: Trial) -> None:
         """Take note of a trial that has ended, in any of its terminal states."""
         ...
+
+
+@runtime_checkable
+class Recommends(Protocol):
+    """A strategy that names its final answer by more than the luckiest measurement. Optional.
+
+    Measurements are noisy, so the best single one is too good to be true more often than not. A strategy with a model
+    of what it was told may know better. The laws, which ``archsmith.testing.strategy`` checks:
+
+    * ``recommend`` returns one of the trials that it is handed, a usable one, or None where none is usable.
+    * It is pure, as ``ask`` is, and has no randomness: the same trials told and handed in give the same answer.
+    """
+
+    def recommend(self, trials: Sequence[Trial]) -> Trial | None:
+        """Return the trial whose architecture is the answer, of ``trials``, all of which were told before."""
+        ...
+
+
+def recommended(strategy: Strategy, trials: Sequence[Trial]) -> Trial | None:
+    """Return the final answer of a search: what the strategy recommends, else the best single measurement.
+
+    Only trials at the highest fidelity reached are candidates. None when no trial is usable.
+    """
+    candidates = leaders(trials)
+    if isinstance(strategy, Recommends):
+        return strategy.recommend(candidates)
+    return order(candidates)[0] if candidates else None

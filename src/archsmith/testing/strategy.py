@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from archsmith.space import Space, check
-from archsmith.strategy import Strategy
+from archsmith.strategy import Recommends, Strategy
 from archsmith.testing.spaces import EXAMPLES
-from archsmith.trial import Proposal, State, Trial
+from archsmith.trial import Proposal, State, Trial, leaders
 
 __all__ = [
     "STRATEGY_LAWS",
@@ -33,6 +33,7 @@ __all__ = [
     "only_losses_are_seen",
     "proposals_belong_to_the_space",
     "randomness_is_handed_in",
+    "recommendations_are_of_the_trials",
     "replacing_makes_fresh",
     "replaying_restores",
     "several_objectives_are_taken",
@@ -256,6 +257,27 @@ def randomness_is_handed_in(make: MakeStrategy) -> None:
     assert repr(np.random.get_state()) == legacy, "the global generator of numpy was used"  # noqa: NPY002
 
 
+def recommendations_are_of_the_trials(make: MakeStrategy) -> None:
+    """A strategy that recommends names a usable one of the trials handed in, the same after a replay, and only then."""
+    for outcome in (_smooth, _troubled, _hopeless):
+        for name, _, strategy in _each(make):
+            if not isinstance(strategy, Recommends):
+                continue
+            assert strategy.recommend(()) is None, f"{name}: recommends something of nothing"
+            log = drive(strategy, 25, outcome, slots=2)
+            before = list(strategy.ask(2, np.random.default_rng(3), ()))
+            for candidates in (leaders(log.told), leaders(log.told[::2]), [t for t in log.told if not t.usable]):
+                answer = strategy.recommend(candidates)
+                usable = [t for t in candidates if t.usable]
+                assert answer in usable or (answer is None and not usable), f"{name}: recommends {answer}"
+                copy: Any = _fresh(strategy)
+                for trial in log.told:
+                    copy.tell(trial)
+                assert copy.recommend(candidates) == answer, f"{name}: recommends something else after a replay"
+            after = list(strategy.ask(2, np.random.default_rng(3), ()))
+            assert after == before, f"{name}: recommending changed what a later ask answers"
+
+
 def _fresh(strategy: Any) -> Any:
     return replace(strategy)
 
@@ -272,4 +294,5 @@ STRATEGY_LAWS: Sequence[StrategyLaw] = (
     several_objectives_are_taken,
     only_losses_are_seen,
     randomness_is_handed_in,
+    recommendations_are_of_the_trials,
 )
