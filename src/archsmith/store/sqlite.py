@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +13,9 @@ from sqlalchemy import Connection, Engine
 
 from archsmith.errors import StoreError
 from archsmith.store import schema
-from archsmith.store.codec import check_event, check_name, decode, encode
+from archsmith.store.codec import check_name
 from archsmith.store.mirror import Mirror, mirror_path
+from archsmith.store.sql import number, owner_line, owner_words, read, to_rows
 from archsmith.store.sqlite_file import (
     check_file,
     close_for_writing,
@@ -75,11 +73,7 @@ class SQLiteStore:
 
     def append_many(self, study: str, events: Sequence[Event]) -> None:
         """Add events to the log of a study, all or none; when it returns, they are on the disk."""
-        check_name(study)
-        rows: list[schema.Row] = []
-        for event in events:
-            check_event(event)
-            rows.append({"kind": event.kind, "trial": event.trial, "time": event.time, "data": encode(event.data)})
+        rows = to_rows(study, events)
         if not rows:
             return
         with self._lock, self._connected() as connection:
@@ -89,8 +83,9 @@ class SQLiteStore:
             sequence = self._sequences.get(study)
             if sequence is None:
                 sequence = schema.last(connection, study)
-            for number, row in enumerate(rows, start=1):
-                row.update(id=self._last + number, study=study, sequence=sequence + number)
+            number(rows, sequence)
+            for step, row in enumerate(rows, start=1):
+                row["id"] = self._last + step
             schema.write(connection, rows)
             connection.commit()
             self._last, self._sequences[study] = rows[-1]["id"], rows[-1]["sequence"]
@@ -99,15 +94,12 @@ class SQLiteStore:
     def events(self, study: str, after: int = 0) -> Iterator[Event]:
         """Yield the events of a study in order, without the first ``after``."""
         check_name(study)
-        after = max(0, after)
-        while True:
+
+        def page(after: int) -> Sequence[Sequence[object]]:
             with self._lock, self._connected() as connection:
-                rows = schema.events_after(connection, study, after)
-            if not rows:
-                return
-            for _, kind, trial, moment, data in rows:
-                yield Event(kind, trial, self._decoded(data), moment)
-            after = rows[-1][0]
+                return schema.events_after(connection, study, after)
+
+        return read(page, after, self.path)
 
     def studies(self) -> tuple[str, ...]:
         """Return the names of the studies, in the order of their first events."""
@@ -155,8 +147,7 @@ class SQLiteStore:
                     self._mirror.write(rows)
                     known = rows[-1]["id"]
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-                owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}
-                schema.set_fact(connection, "owner", json.dumps(owner))
+                schema.set_fact(connection, "owner", owner_line())
                 connection.commit()
         except BaseException:
             self.close()
@@ -176,16 +167,16 @@ class SQLiteStore:
 
     def _owner(self) -> str:
         """Say who writes the file now, as far as it can be known."""
-        with contextlib.suppress(StoreError, ValueError, KeyError):
+        line = None
+        with contextlib.suppress(StoreError):
             with told(self.path):
                 engine, copy = open_for_reading(self.path, self.wait)
                 with engine.connect() as connection:
-                    owner = json.loads(schema.fact(connection, "owner") or "{}")
+                    line = schema.fact(connection, "owner")
                 engine.dispose()
             if copy is not None:
                 copy.cleanup()
-            return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-        return "another process"
+        return owner_words(line)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -193,12 +184,6 @@ class SQLiteStore:
             raise StoreError(f"{self.path} is closed.")
         with told(self.path), self._engine.connect() as connection:
             yield connection
-
-    def _decoded(self, text: str) -> dict[str, object]:
-        try:
-            return decode(text)
-        except (ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{self.path} is damaged: it holds an event that cannot be read ({error}).") from error
 
 
 def _user() -> str:
