@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ class Run:
     ``seed`` (0 to 2**32 - 1) seeds every random generator of the trial. ``folder`` is the trial's own folder, which
     exists (checkpoints and curves go there), None when nothing is kept. ``resume_folder`` is the folder of the trial
     whose checkpoint is continued. ``deadline`` is a time of ``time.monotonic`` after which the result is of no use.
+    ``interrupted()`` tells that the trial should save what it has and end with ``DeadlineReached``: an evaluation that
+    looks at it now and then is left to do so, any other is ended where it is.
     """
 
     trial: int
@@ -29,10 +31,17 @@ class Run:
     folder: Path | None = None
     resume_folder: Path | None = None
     deadline: float | None = None
+    interrupted: Callable[[], bool] = bool  # nobody interrupts
 
     def remaining(self) -> float:
         """Return the seconds that are left; infinite without a deadline."""
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Append a sentence for people to the trial's ``log.txt``."""
+        if self.folder is not None:
+            with (self.folder / "log.txt").open("a", encoding="utf-8", errors="replace") as file:
+                file.write(f"{text}\n")
 
     def report(self, values: Mapping[str, float]) -> None:
         """Append one line of a learning curve to the trial's ``metrics.csv``.

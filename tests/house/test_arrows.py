@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-BOTTOM = {"errors", "spec", "run", "quantities"}
+# Whatever writes a file may say where a fault can be made to happen.
+FILES = {"failpoint", "files"}
+BOTTOM = {"errors", "spec", "run", "quantities"} | FILES
 ARROWS: dict[str, set[str]] = {
+    "failpoint": set(),
+    "files": {"failpoint"},
     "errors": set(),
     "spec": set(),
     "run": set(),
@@ -16,13 +20,13 @@ ARROWS: dict[str, set[str]] = {
     "build": {"space", "errors"},
     "strategy": {"space", "trial", "errors"},
     "task": {"spec", "trial", "errors", "build.blocks", "build.preprocess"},
-    "estimate": {"space", "trial", "run", "build", "task", "spec", "errors"},
-    "store": {"trial", "errors"},
-    "execute": {"trial", "run", "errors", "estimate"},
+    "estimate": FILES | {"space", "trial", "run", "build", "task", "spec", "errors"},
+    "store": FILES | {"trial", "errors"},
+    "execute": FILES | {"trial", "run", "errors", "estimate"},
     "study": BOTTOM | {"space", "trial", "build", "strategy", "task", "estimate", "store", "execute"},
     "spaces": {"space", "spec", "build.blocks", "build.preprocess", "errors"},
-    "report": {"store", "trial", "space", "build", "errors"},
-    "export": {"build", "task", "spec", "errors"},
+    "report": FILES | {"store", "trial", "space", "build", "errors"},
+    "export": FILES | {"build", "task", "spec", "errors"},
     "cli": BOTTOM | {"trial", "pipeline", "report", "export", "store", "spaces"},
     "__main__": {"cli"},
 }

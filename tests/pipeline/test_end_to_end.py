@@ -59,7 +59,7 @@ def test_every_promised_file_is_there_and_whole(run):
     for line in (run.folder / "MANIFEST.sha256").read_text().splitlines():
         digest, name = line.split("  ", 1)
         assert hashlib.sha256((run.folder / name).read_bytes()).hexdigest() == digest
-    assert not list(run.folder.rglob("*.tmp"))
+    assert not list(run.folder.rglob("*.tmp")) and not list(run.folder.rglob(".tmp-*"))
 
 
 def test_every_export_was_verified_at_several_batch_sizes(run):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from archsmith.errors import StoreError
+from archsmith.files import write_bytes
 
 __all__ = ["load_checkpoint", "optimizer_tensors", "restore_optimizer", "save_checkpoint"]
 
@@ -30,17 +30,9 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], scalars: Mapping[
     plain = {n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in tensors.items()}
     header = json.dumps(scalars, sort_keys=True)
     data = save(plain, {"scalars": header, "sha256": _digest(plain, header)})
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _flush_folder(path.parent)
+        write_bytes(path, data, "checkpoint")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StoreError(
             f"The checkpoint {path} could not be written: {error}. The previous one is untouched."
         ) from error
@@ -95,15 +87,3 @@ def _digest(tensors: Mapping[str, Tensor], header: str) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename durable; some systems cannot open a folder, and then there is nothing to do."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

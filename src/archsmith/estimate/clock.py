@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ["Clock"]
@@ -14,7 +15,8 @@ class Clock:
 
     ``began`` and ``deadline`` are times of ``time.monotonic``. ``before`` is the share of the way that had passed when
     the call began. ``reserve`` seconds are kept for the last evaluation, and ``step_seconds`` for one more step, so
-    that both end inside the budget. ``stopped`` tells that the deadline came first.
+    that both end inside the budget. ``stopped`` tells that the deadline came first, or, where ``cut`` is true too, that
+    ``interrupted()`` did.
     """
 
     epochs: float | None
@@ -26,6 +28,8 @@ class Clock:
     reserve: float = 0.0
     step_seconds: float = 0.0
     stopped: bool = False
+    interrupted: Callable[[], bool] = bool  # nobody interrupts
+    cut: bool = False
 
     @property
     def timed(self) -> bool:
@@ -40,8 +44,8 @@ class Clock:
         """Return the share of the way that has passed before ``step``; from 1 on no further step may begin."""
         passed = self._passed(step)
         late = self.deadline is not None and time.monotonic() + self.reserve + self.step_seconds >= self.deadline
-        if passed < 1.0 and late:
-            self.stopped = True
+        if passed < 1.0 and (late or self.interrupted()):
+            self.stopped, self.cut = True, not late
             return 1.0
         return passed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ __all__ = [
 
 LAST = "last.safetensors"
 TRUNK = "trunk.safetensors"
+_BEFORE = "before.safetensors"  # the last state but one, for when the last one is damaged
 _FINAL = "final.safetensors"
 
 
@@ -119,20 +121,24 @@ def save_state(path: Path, state: State, feed: Feed, plan: dict[str, Any]) -> No
         "seconds": state.seconds,
         "curve": state.curve,
     }
+    if path.name == LAST and path.exists():
+        os.replace(path, path.with_name(_BEFORE))
     save_checkpoint(path, tensors, scalars)
 
 
-def newest(folder: Path, plan: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def newest(folder: Path, plan: dict[str, Any], notes: list[str]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Return the checkpoint in ``folder`` to go on from towards the end that ``plan`` names; None if there is none.
 
     The last state of a training that was heading for the same end; else the state before the cool-down. A damaged
-    file is passed over for the other one.
+    file is passed over for an earlier one, and a sentence about it is added to ``notes``.
     """
     found = []
-    for name in (LAST, TRUNK):
+    for name in (LAST, _BEFORE, TRUNK):
         try:
             tensors, scalars = load_checkpoint(folder / name)
-        except StoreError:
+        except StoreError as error:
+            if (folder / name).exists():
+                notes.append(f"{error} An earlier state is used, or the training begins anew.")
             continue
         if scalars["plan"] != plan:
             scalars["progress"] = 0.0
@@ -159,7 +165,8 @@ def restore(state: State, feed: Feed, tensors: dict[str, Tensor], scalars: dict[
 def save_weights(folder: Path, network: nn.Module) -> None:
     """Write the weights of a finished training; its unfinished states are no longer needed."""
     save_checkpoint(folder / _FINAL, network.state_dict(), {})
-    (folder / LAST).unlink(missing_ok=True)
+    for name in (LAST, _BEFORE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:

@@ -30,6 +30,7 @@ class TrainEstimator:
     """Train the network of a proposal from scratch, or on from the checkpoint of the trial it resumes.
 
     A proposal's fidelity may name ``epochs`` (``full_epochs`` unless named), ``data_fraction`` and ``resolution``.
+    A trial that was interrupted goes on from the state in its own folder.
     Instead of epochs it may name ``cost``, which is divided by ``pace(arch)``, the predicted cost of an epoch, so that
     a small network gets more epochs than a large one for the same price. Where time is what is short, that is the fair
     comparison. ``full_cost`` is the cost of a full training then.
@@ -55,6 +56,8 @@ class TrainEstimator:
     def __call__(self, proposal: Proposal, run: Run) -> Mapping[str, float]:
         """Return the metrics of the proposal's network; see the class."""
         result = self.train(proposal, run)
+        for note in result.notes:
+            run.note(note)
         if result.diverged is not None:
             raise Diverged(f"The training of trial {run.trial} diverged: {result.diverged}.")
         if result.stopped:
@@ -79,9 +82,10 @@ class TrainEstimator:
             data_fraction=proposal.fidelity.get("data_fraction", 1.0),
             resolution=None if resolution is None else round(resolution),
             checkpoint=None if run.folder is None else run.folder / CHECKPOINT,
-            resume=None if run.resume_folder is None else run.resume_folder / CHECKPOINT,
+            resume=[folder / CHECKPOINT for folder in (run.folder, run.resume_folder) if folder is not None],
             report=run.report,
             deadline=run.deadline,
+            interrupted=run.interrupted,
         )
 
     def epochs(self, proposal: Proposal) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ __all__ = ["Divergence", "Trained", "train"]
 
 # Of the time of a training, the shares that measuring and saving between epochs may take.
 _EVALUATING_SHARE, _SAVING_SHARE = 0.1, 0.02
+_UNSAVED_SECONDS = 30.0  # an epoch may be long: what is lost when the process is killed must not be
 
 _Report = Callable[[Mapping[str, float]], None]
 
@@ -62,11 +63,12 @@ class Divergence:
 class Trained:
     """The outcome of a training.
 
-    ``network`` is the one that was passed in, trained, on the CPU and in evaluation mode. ``metrics`` holds the
-    metrics on the validation split with ``train_loss``, ``epochs``, ``seconds`` and ``seconds_per_epoch``; ``curve``
-    one such row per evaluation. ``epochs`` counts from the very beginning, ``seconds`` only this call.
-    ``stopped`` tells that the deadline came before the planned end, ``diverged`` that the loss left the finite numbers
-    (there are no validation metrics then), and ``resumed`` that a checkpoint was continued.
+    ``network`` is the one that was passed in, trained, on the CPU and in evaluation mode. ``metrics`` holds the metrics
+    on the validation split with ``train_loss``, ``epochs``, ``seconds`` and ``seconds_per_epoch``; ``curve`` one such
+    row per evaluation. ``epochs`` counts from the very beginning, ``seconds`` only this call. ``stopped`` tells that
+    the deadline or an interruption came before the planned end, ``diverged`` that the loss left the finite numbers
+    (there are no validation metrics then), and ``resumed`` that a checkpoint was continued. ``notes`` are sentences for
+    people, such as about a damaged checkpoint that was passed over.
     """
 
     network: nn.Module
@@ -77,6 +79,7 @@ class Trained:
     diverged: Divergence | None = None
     stopped: bool = False
     resumed: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def train(
@@ -92,10 +95,11 @@ def train(
     data_fraction: float = 1.0,
     resolution: int | None = None,
     checkpoint: Path | None = None,
-    resume: Path | None = None,
+    resume: Path | Sequence[Path] | None = None,
     start: Mapping[str, Tensor] | None = None,
     report: _Report | None = None,
     deadline: float | None = None,
+    interrupted: Callable[[], bool] = bool,
 ) -> Trained:
     """Train ``network`` in place on the training split and measure it on the validation split.
 
@@ -104,12 +108,13 @@ def train(
     The last ``cooldown`` share of the budget anneals the learning rate; see ``schedule``. ``data_fraction`` trains on a
     fixed part of the data; ``resolution`` resizes images to that side, for training and evaluation.
 
-    ``checkpoint`` is a folder for states: the last one, the one before the cool-down, and the final weights.
-    ``resume`` is such a folder, perhaps the same one: an interrupted training goes on exactly as if it had not been,
-    and a finished one is continued from before its cool-down to more ``epochs`` in all, or for ``seconds`` more. A
-    resumed training keeps the seed it began with; where nothing usable is found it begins anew. ``start`` gives
-    weights to begin with. ``report`` is handed each row of the curve. ``deadline``, of ``time.monotonic``, ends the
-    training early, with a last evaluation before it.
+    ``checkpoint`` is a folder for states: the last one, the one before the cool-down, and the final weights. ``resume``
+    is such a folder, perhaps the same one: an interrupted training goes on exactly as if it had not been, and a
+    finished one is continued from before its cool-down to more ``epochs`` in all, or for ``seconds`` more. A resumed
+    training keeps the seed it began with; where nothing usable is found it begins anew. Of several folders the first
+    with something usable counts. ``start`` gives weights to begin with. ``report`` is handed each row of the curve.
+    ``deadline``, of ``time.monotonic``, ends the training early, with a last evaluation before it; once
+    ``interrupted()`` is true it ends after the step under way, with its state saved and nothing evaluated.
 
     Raises ``UsageError`` unless exactly one of ``epochs`` and ``seconds`` is given and positive.
     """
@@ -126,13 +131,15 @@ def train(
         generator = torch.Generator(machine.device).manual_seed(seed)
         state = State(network, make_optimizer(network, settings), generator, seed, make_average(network, settings))
         plan = {"epochs": epochs, "cooldown": cooldown, "data_fraction": data_fraction, "resolution": resolution}
-        found = None if resume is None else newest(resume, plan)
+        notes: list[str] = []
+        folders = [resume] if isinstance(resume, Path) else resume or ()
+        found = next((f for folder in folders if (f := newest(folder, plan, notes)) is not None), None)
         if found is not None:
             restore(state, feed, *found)
-        clock = Clock(epochs, seconds, feed.steps, began, deadline, state.progress)
+        clock = Clock(epochs, seconds, feed.steps, began, deadline, state.progress, interrupted=interrupted)
         loop = _Loop(state, feed, task, settings, clock, plan, checkpoint, report, state.seconds)
         diverged = loop.run()
-        return loop.result(diverged, resumed=found is not None)
+        return replace(loop.result(diverged), resumed=found is not None, notes=tuple(notes))
 
 
 @dataclass
@@ -155,6 +162,7 @@ class _Loop:
     stepping: float = 0.0
     evaluating: float = 0.0
     saving: float = 0.0
+    saved: float = 0.0
 
     def run(self) -> Divergence | None:
         """Step until the end of the budget, the deadline or a loss that is not finite."""
@@ -187,6 +195,8 @@ class _Loop:
                     return diverged
                 if ends:
                     self._end_epoch()
+                elif clock.elapsed() - self.saved > _UNSAVED_SECONDS:
+                    self._save_now_and_then()
                 mark = time.monotonic()
         return self._read_losses()
 
@@ -206,14 +216,14 @@ class _Loop:
         state.network.train()
         return pacing
 
-    def result(self, diverged: Divergence | None, resumed: bool) -> Trained:
+    def result(self, diverged: Divergence | None) -> Trained:
         """Evaluate the trained network, keep what was asked for, and describe what came out."""
         state, elapsed = self.state, self.clock.elapsed
         done = (state.step - self.first_step) / self.feed.steps
         if diverged is None:
             if state.loss_count:
                 self.train_loss = state.loss_sum / state.loss_count
-            row = state.curve[-1] if self._evaluated_now() else self._evaluate()
+            row = self._last_row()
             if self.checkpoint is not None and self.clock.stopped:
                 self._save(LAST)
             if state.average is not None:
@@ -228,9 +238,7 @@ class _Loop:
             metrics["seconds_per_epoch"] = self.stepping / done
         network = state.network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
         curve = tuple(state.curve)
-        return Trained(
-            network, metrics, curve, metrics["epochs"], metrics["seconds"], diverged, self.clock.stopped, resumed
-        )
+        return Trained(network, metrics, curve, metrics["epochs"], metrics["seconds"], diverged, self.clock.stopped)
 
     def _rate(self, progress: float) -> float:
         """Return the learning rate of the next step.
@@ -279,8 +287,8 @@ class _Loop:
         expected = self.clock.reserve if self.clock.reserve else self.evaluating / max(1, len(state.curve))
         if more and self.evaluating + expected <= _EVALUATING_SHARE * elapsed:
             self._evaluate()
-        if more and self.checkpoint is not None and self.saving <= _SAVING_SHARE * elapsed:
-            self._save(LAST)
+        if more:
+            self._save_now_and_then()
 
     def _evaluate(self) -> dict[str, float]:
         """Evaluate now and add a row to the curve."""
@@ -300,15 +308,24 @@ class _Loop:
             self.report(row)
         return row
 
-    def _evaluated_now(self) -> bool:
+    def _last_row(self) -> dict[str, float]:
+        """Return what the network as it is now was measured at; an interrupted training has no time to measure."""
         curve = self.state.curve
-        return bool(curve) and curve[-1]["epoch"] == self.state.step / self.feed.steps
+        if curve and (self.clock.cut or curve[-1]["epoch"] == self.state.step / self.feed.steps):
+            return curve[-1]
+        return {} if self.clock.cut else self._evaluate()
+
+    def _save_now_and_then(self) -> None:
+        elapsed = self.clock.elapsed()
+        if self.checkpoint is not None and self.saving <= _SAVING_SHARE * elapsed:
+            self._save(LAST)
 
     def _save(self, name: str) -> None:
         assert self.checkpoint is not None
         began = time.monotonic()
         self.state.seconds = self.seconds_before + self.clock.elapsed()
         save_state(self.checkpoint / name, self.state, self.feed, self.plan)
+        self.saved = self.clock.elapsed()
         self.saving += time.monotonic() - began
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from archsmith.errors import UsageError
@@ -20,9 +21,9 @@ class Inline:
     """Runs one trial in each ``poll``, in the order of submission.
 
     ``folder`` is the run folder (None keeps nothing); ``seed`` the study's seed; ``trial_seconds`` what one trial may
-    take, which reaches it as its deadline. Nothing here can end an evaluation that does not look at its deadline,
-    nor survive one that ends the process: ``Processes`` does both. Ctrl+C goes to the caller, and the trial that was
-    under way is ``stopped``.
+    take, which reaches it as its deadline; ``interrupted`` reaches it as it is. Nothing here can end an evaluation that
+    does not look at its deadline, nor survive one that ends the process: ``Processes`` does both. Ctrl+C goes to the
+    caller, and the trial that was under way is ``stopped``.
     """
 
     slots = 1
@@ -35,6 +36,7 @@ class Inline:
         seed: int = 0,
         deadline: float | None = None,
         trial_seconds: float | None = None,
+        interrupted: Callable[[], bool] = bool,
     ) -> None:
         positive("trial_seconds", trial_seconds)
         self.evaluate = evaluate
@@ -42,6 +44,7 @@ class Inline:
         self.seed = seed
         self.deadline = deadline
         self.trial_seconds = trial_seconds
+        self.interrupted = interrupted
         self._waiting: deque[Trial] = deque()
         self._done: list[Event] = []
         self._closed = False
@@ -83,6 +86,7 @@ class Inline:
             return Outcome(failure=Failure(Reason.deadline))
         own = None if self.trial_seconds is None else begin + self.trial_seconds
         run = make_run(trial, self.folder, self.seed, earliest(self.deadline, own))
+        run = replace(run, interrupted=self.interrupted)
         return attempt(self.evaluate, trial.proposal, run, passing=(KeyboardInterrupt,))
 
     def _drop(self, trials: Sequence[Trial], reason: Reason) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from archsmith.errors import UsageError
 from archsmith.execute.protocol import Evaluation
 from archsmith.execute.reasons import Failure, Reason, failure_of
+from archsmith.failpoint import hit
 from archsmith.run import Run
 from archsmith.trial import Event, Proposal, Trial
 
@@ -132,4 +133,5 @@ def _numbers(metrics: object) -> dict[str, float]:
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:
     beside = path.with_name(path.name + ".tmp")
     beside.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    hit(f"trial.{path.stem}.written", beside)
     os.replace(beside, path)

@@ -42,11 +42,24 @@ class Job:
     seconds: float | None
 
 
+@dataclass
+class _Interruption:
+    """What a running evaluation can ask: whether it should end. One that asks is trusted to do so by itself."""
+
+    asked: bool = False
+    watched: bool = False
+
+    def __call__(self) -> bool:
+        self.watched = True
+        return self.asked
+
+
 class _Stop(BaseException):
     """Raised inside an evaluation that is asked to stop, so that its ``finally`` blocks run."""
 
 
 _stoppable = False
+_interruption = _Interruption()
 
 
 def serve(connection: Connection[Any, Any], threads: int, log_bytes: int) -> None:
@@ -104,10 +117,11 @@ def cut(path: Path, limit: int) -> bool:
 
 
 def _work(evaluate: Callable[..., Any], job: Job, log_bytes: int) -> Outcome:
-    global _stoppable
+    global _stoppable, _interruption
+    _interruption = _Interruption()
     folder, environment = os.getcwd(), dict(os.environ)
     deadline = None if job.seconds is None else time.monotonic() + job.seconds
-    run = Run(job.trial, job.seed, job.folder, job.resume_folder, deadline)
+    run = Run(job.trial, job.seed, job.folder, job.resume_folder, deadline, interrupted=_interruption)
     try:
         with _logged(job.folder, log_bytes):
             try:
@@ -133,7 +147,9 @@ def _on_stop(number: int, frame: FrameType | None) -> None:
     global _stoppable
     if _stoppable:  # once: what the evaluation does while it unwinds is left alone
         _stoppable = False
-        raise _Stop
+        _interruption.asked = True
+        if not _interruption.watched:
+            raise _Stop
 
 
 def _follow_parent() -> None:

@@ -6,7 +6,6 @@ import copy
 import importlib.util
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from archsmith.errors import ExportError, MissingExtra, nearest
 from archsmith.export.card import card
 from archsmith.export.facts import Facts
 from archsmith.export.standalone import standalone
+from archsmith.files import replacing
 
 __all__ = ["BATCHES", "FILES", "FORMATS", "available_formats", "convert", "export", "load_network", "reference_path"]
 
@@ -207,15 +207,12 @@ def _metadata(labels: Sequence[str]) -> dict[str, str]:
 @contextmanager
 def _atomic(path: Path) -> Iterator[Path]:
     """Yield a path next to ``path`` that takes its place when all went well, and is removed when not."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        yield temporary
-        temporary.chmod(0o644)  # some writers leave files that only their owner can read
-        os.replace(temporary, path)
+        with replacing(path, "export.file") as temporary:
+            yield temporary
+            temporary.chmod(0o644)  # some writers leave files that only their owner can read
     except OSError as error:
         raise ExportError(f"{path} could not be written: {error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

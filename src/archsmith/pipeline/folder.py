@@ -23,8 +23,9 @@ import tomli_w
 import torch
 
 from archsmith.errors import UsageError
+from archsmith.files import write_text
 
-__all__ = ["cpu_name", "environment", "make_folder", "write_json", "write_manifest", "write_text", "write_toml"]
+__all__ = ["cpu_name", "environment", "make_folder", "write_json", "write_manifest", "write_toml"]
 
 _PACKAGES = ("archsmith", "torch", "numpy", "scikit-learn", "safetensors", "onnx", "onnxruntime", "pillow")
 
@@ -41,25 +42,14 @@ def make_folder(out: str | Path, name: str) -> Path:
     return folder
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a crash leaves either the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def write_json(path: Path, data: Any) -> None:
     """Write JSON that every reader takes: numbers that are not finite become null."""
-    write_text(path, json.dumps(_finite(data), indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(_finite(data), indent=1, ensure_ascii=False) + "\n", f"run.{path.stem}")
 
 
 def write_toml(path: Path, data: Mapping[str, Any]) -> None:
     """Write a TOML file."""
-    write_text(path, tomli_w.dumps(data))
+    write_text(path, tomli_w.dumps(data), f"run.{path.stem}")
 
 
 def _finite(data: Any) -> Any:
@@ -106,7 +96,11 @@ def write_manifest(folder: Path) -> None:
     lines = []
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder).as_posix()
-        if path.is_file() and not relative.startswith(("MANIFEST", "store.sqlite")) and not path.name.endswith(".tmp"):
+        if (
+            path.is_file()
+            and not relative.startswith(("MANIFEST", "store.sqlite"))
+            and not path.name.startswith(".tmp-")
+        ):
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             lines.append(f"{digest}  {relative}")
-    write_text(folder / "MANIFEST.sha256", "\n".join(lines) + "\n")
+    write_text(folder / "MANIFEST.sha256", "\n".join(lines) + "\n", "run.manifest")

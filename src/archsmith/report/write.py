@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from archsmith.files import write_text
 from archsmith.report.diagram import Block
 from archsmith.report.page import page
 from archsmith.report.record import load_record
@@ -29,7 +29,5 @@ def write_reports(folder: str | Path, block: Block | None = None) -> Path:
         "report.html": page(record, block),
     }
     for name, text in texts.items():
-        partial = record.folder / f".{name}.partial"
-        partial.write_text(text, encoding="utf-8", errors="replace", newline="")
-        os.replace(partial, record.folder / name)
+        write_text(record.folder / name, text, "report.file")
     return record.folder / "report.html"

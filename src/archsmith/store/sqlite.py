@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Connection, Engine
 
 from archsmith.errors import StoreError
+from archsmith.failpoint import hit
 from archsmith.store import schema
 from archsmith.store.codec import check_name
 from archsmith.store.mirror import Mirror, mirror_path
@@ -86,10 +87,14 @@ class SQLiteStore:
             number(rows, sequence)
             for step, row in enumerate(rows, start=1):
                 row["id"] = self._last + step
+            hit("store.commit.before")
             schema.write(connection, rows)
+            hit("store.commit.written")
             connection.commit()
+            hit("store.commit.after")
             self._last, self._sequences[study] = rows[-1]["id"], rows[-1]["sequence"]
             self._mirror.write(rows)
+            hit("store.mirror.after", self._mirror.path)
 
     def events(self, study: str, after: int = 0) -> Iterator[Event]:
         """Yield the events of a study in order, without the first ``after``."""
@@ -149,6 +154,7 @@ class SQLiteStore:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 schema.set_fact(connection, "owner", owner_line())
                 connection.commit()
+            hit("store.opened")
         except BaseException:
             self.close()
             raise

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from archsmith.errors import StoreError
+from archsmith.failpoint import hit
 from archsmith.store.schema import SCHEMA_VERSION, check_version, create, newer
 
 __all__ = [
@@ -72,6 +73,7 @@ def create_file(path: Path) -> None:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                     create(connection)
                     connection.commit()
+                hit("store.create.written")
             finally:
                 engine.dispose()
         try:
@@ -82,6 +84,7 @@ def create_file(path: Path) -> None:
         except OSError:  # a file system without hard links
             unfinished.rename(path)
         _sync_folder(path.parent)
+        hit("store.create.after")
     except OSError as error:
         raise StoreError(
             f"{path} cannot be made: {error.strerror}. Is the disk full, or the folder read-only?"
@@ -111,6 +114,7 @@ def make_durable(connection: Connection) -> None:
 
 def close_for_writing(engine: Engine) -> None:
     """Leave one plain file, which can be copied and opened anywhere, unless somebody is reading just now."""
+    hit("store.close.before")
     with contextlib.suppress(SQLAlchemyError), engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 0")
         connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
