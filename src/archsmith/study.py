@@ -20,7 +20,7 @@ from archsmith.execute import Executor, Inline
 from archsmith.execute.protocol import Evaluation
 from archsmith.space import Arch, Space
 from archsmith.store import MemoryStore, SQLiteStore, Store
-from archsmith.strategy import Strategy
+from archsmith.strategy import Strategy, require
 from archsmith.trial import (
     Event,
     Objective,
@@ -80,6 +80,7 @@ class Study:
     ) -> None:
         if not objectives:
             raise UsageError("A study needs at least one objective, such as maximize('accuracy').")
+        require(strategy, objectives=len(objectives), limits=bool(limits))
         self.space, self.strategy, self.name, self.seed = space, strategy, name, seed
         self.objectives, self.limits = tuple(objectives), dict(limits or {})
         self.screen, self.key, self.on_event = screen, key, on_event

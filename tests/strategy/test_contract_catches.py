@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from archsmith.space import Arch, Space, sample
+from archsmith.space import Arch, Space, enumerate_archs, sample
+from archsmith.strategy import Abilities
 from archsmith.testing import strategy as laws
 from archsmith.trial import Evaluate, Proposal, Trial
 
@@ -121,6 +122,21 @@ class RecommendsAnything(Sound):
         return trials[0] if trials else None
 
 
+@dataclass
+class ClaimsLess(Sound):
+    """Says that it cannot handle ranges, and takes them all the same."""
+
+    abilities: ClassVar[Abilities] = Abilities(ranges=False)
+
+
+@dataclass
+class TriesOneThing(Sound):
+    """Proposes the first architecture again and again."""
+
+    def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
+        return [Evaluate(next(enumerate_archs(self.space)))] if n else []
+
+
 BROKEN: dict[str, tuple[laws.MakeStrategy, laws.StrategyLaw]] = {
     "asks_change": (AsksChange, laws.asking_changes_nothing),
     "remembers_asks": (RemembersAsks, laws.replaying_restores),
@@ -135,6 +151,8 @@ BROKEN: dict[str, tuple[laws.MakeStrategy, laws.StrategyLaw]] = {
     "gives_up": (GivesUp, laws.failure_alone_is_survived),
     "shared": (lambda space: Shared(space, memory=[]), laws.replacing_makes_fresh),
     "recommends_anything": (RecommendsAnything, laws.recommendations_are_of_the_trials),
+    "claims_less": (ClaimsLess, laws.what_is_not_claimed_is_refused),
+    "tries_one_thing": (TriesOneThing, laws.nothing_is_evaluated_twice),
     "rewrites": (Rewrites, laws.constructors_store_their_arguments),
 }
 

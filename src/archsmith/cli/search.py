@@ -55,7 +55,9 @@ def search(
             help="A ready-made space (see: archsmith spaces), or your own: mynet.py:space.", rich_help_panel=_HOW
         ),
     ] = None,
-    strategy: Annotated[str | None, typer.Option(help="halving, evolution or random.", rich_help_panel=_HOW)] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="halving, evolution, random or another by its name.", rich_help_panel=_HOW)
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="At most so many trials, beside the budget.", rich_help_panel=_HOW)
     ] = None,

@@ -8,20 +8,19 @@ from typing import Any
 
 from archsmith.errors import UsageError, nearest
 from archsmith.quantities import parse_bytes, parse_count, parse_latency_ms
+from archsmith.strategy import find
 from archsmith.trial import Objective, maximize, minimize
 
 __all__ = [
     "FORMATS",
     "LIMITS",
     "METRICS",
-    "STRATEGIES",
     "Request",
     "resolve_limits",
     "resolve_objectives",
 ]
 
 FORMATS = ("pt2", "onnx")
-STRATEGIES = ("halving", "evolution", "random")
 LIMITS = ("latency_ms", "params", "macs", "activation_bytes")
 _ALIASES = {"latency": "latency_ms", "memory": "activation_bytes"}
 METRICS: Mapping[str, Objective] = {
@@ -59,12 +58,12 @@ class Request:
 
     def __post_init__(self) -> None:
         for what, value, allowed in (
-            ("strategy", self.strategy, STRATEGIES),
             ("executor", self.executor, ("auto", "inline", "processes")),
             *(("format", f, FORMATS) for f in self.formats),
         ):
             if value not in allowed:
                 raise UsageError(f"There is no {what} called {value!r}. {nearest(value, allowed)}")
+        find(self.strategy)
         if self.trials is not None and self.trials < 1:
             raise UsageError(f"trials is {self.trials}; at least 1 is needed.")
 

@@ -16,6 +16,7 @@ from archsmith.pipeline.work import Progress, Work
 from archsmith.quantities import parse_duration
 from archsmith.space import Space
 from archsmith.spaces import default, resolve
+from archsmith.strategy import find, require
 from archsmith.task import Task, load, main_objective
 from archsmith.trial import Objective
 
@@ -83,6 +84,7 @@ def search(
         name or task.name,
         in_memory=not isinstance(data, str | Path),
     )
+    require(find(request.strategy), found, objectives=len(request.objectives), limits=bool(bounds))
     folder = make_folder(out, request.name)
     write_toml(folder / "run.toml", request.to_toml())
     work = Work(request, task, found, folder, clock, shares, announce, say)

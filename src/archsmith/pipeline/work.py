@@ -27,12 +27,23 @@ from archsmith.pipeline.request import LIMITS, Request
 from archsmith.pipeline.screen import Pace, Probe, Screen, Tempo, measure_tempo, probe, shipped
 from archsmith.space import Arch, Space, sample, settings
 from archsmith.spaces import starts
-from archsmith.strategy import First, RandomSearch, RegularizedEvolution, Strategy, SuccessiveHalving
+from archsmith.strategy import First, Strategy, abilities_of, find, make
 from archsmith.study import Study
 from archsmith.task import Task
 from archsmith.trial import Evaluate, Event, Objective, Trial, known_violation
 
-__all__ = ["BEGUN", "ETA", "LEAST_EPOCHS", "LONG_ENOUGH", "MOST_CANDIDATES", "RUNGS", "Progress", "Work", "costs"]
+__all__ = [
+    "BEGUN",
+    "ETA",
+    "LEAST_EPOCHS",
+    "LONG_ENOUGH",
+    "MOST_CANDIDATES",
+    "RUNGS",
+    "_SMALL",
+    "Progress",
+    "Work",
+    "costs",
+]
 
 Progress = Callable[[Mapping[str, Any]], None]
 ETA = 3
@@ -41,6 +52,8 @@ BEGUN = 12
 LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
 MOST_CANDIDATES = 12
+# Settings for the tens of trials that fit into a person's time, where the papers had thousands.
+_SMALL: Mapping[str, Mapping[str, Any]] = {"evolution": {"population": 8, "sample": 3, "crossover": 0.3}}
 
 
 @dataclass
@@ -179,14 +192,15 @@ class Work:
         return "cost", tuple(share / (BEGUN * price) * ETA**i for i in range(RUNGS))
 
     def _strategy(self, unit: str, rungs: tuple[float, ...]) -> Strategy:
-        evolution = RegularizedEvolution(self.space, population=8, sample=3, crossover=0.3)
-        if self.request.strategy == "random":
-            return RandomSearch(self.space)
-        first = self._first()
-        inner: Strategy = First(evolution, first) if first else evolution
-        if self.request.strategy == "evolution":
-            return inner
-        return SuccessiveHalving(inner, unit, rungs[0], rungs[-1], ETA)
+        name, first = self.request.strategy, self._first()
+        spending: dict[str, Any] = {"fidelity": unit, "minimum": rungs[0], "maximum": rungs[-1], "eta": ETA}
+        if name == "halving":
+            evolution = make("evolution", self.space, **_SMALL["evolution"])
+            return make(name, self.space, strategy=First(evolution, first) if first else evolution, **spending)
+        if abilities_of(find(name)).fidelities:
+            return make(name, self.space, **spending)
+        made = make(name, self.space, **_SMALL.get(name, {}))
+        return First(made, first) if first and name != "random" else made
 
     def _first(self) -> tuple[Arch, ...]:
         """Return what to try first: known good designs within the limits, and what was found where that is rare."""

@@ -4,6 +4,7 @@ A search space is an expression of deferred calls with choices in it, and everyt
 expression.
 """
 
+from archsmith.space.always import always_asked
 from archsmith.space.arch import Answer, Arch
 from archsmith.space.count import count
 from archsmith.space.decision import Decision
@@ -51,6 +52,7 @@ __all__ = [
     "Repeat",
     "Space",
     "Switch",
+    "always_asked",
     "bounds",
     "call",
     "cell_graph",

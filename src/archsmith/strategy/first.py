@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from archsmith.space import Arch
+from archsmith.strategy.abilities import Abilities, abilities_of
 from archsmith.strategy.protocol import Strategy
 from archsmith.trial import Evaluate, Proposal, Trial
 
@@ -27,6 +28,11 @@ class First:
     def __post_init__(self) -> None:
         inner: Any = self.strategy
         self._inner = replace(inner)
+
+    @property
+    def abilities(self) -> Abilities:
+        """Those of the strategy that goes on."""
+        return abilities_of(self.strategy)
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return what is left of the given architectures, then the strategy's proposals."""

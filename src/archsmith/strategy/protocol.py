@@ -27,6 +27,10 @@ class Strategy(Protocol):
     * Results may arrive in any order; failed, stopped, infeasible and cached trials are told too.
     * Every proposal is an architecture of the space. Fewer than ``n`` proposals mean that nothing more is worth
       starting now; none, while nothing runs, that the search is over.
+    * What it cannot handle it declares in ``abilities`` (``archsmith.strategy.Abilities``), and refuses when it is
+      constructed with it. A strategy that declares nothing handles everything.
+    * An architecture may be proposed again, and a study answers it from its log at no cost: nothing is evaluated
+      twice. Where everything was tried, nothing more is proposed, or nothing new.
     """
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:

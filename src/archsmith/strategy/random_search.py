@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from archsmith.space import Arch, Space, count, enumerate_archs, sample
+from archsmith.space import Arch, Space
+from archsmith.strategy.registry import Named
+from archsmith.strategy.untried import distinct
 from archsmith.trial import Evaluate, Proposal, Trial
 
-__all__ = ["RandomSearch"]
-
-_LISTABLE = 4096
+__all__ = ["NAMED", "RandomSearch"]
 
 
 @dataclass
@@ -30,33 +29,12 @@ class RandomSearch:
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures that were never tried."""
-        taken = {t.arch for t in running}
-        proposed: list[Arch] = []
-        for _ in range(n):
-            arch = self._new(rng, taken)
-            if arch is None:
-                break
-            proposed.append(arch)
-            taken.add(arch)
-        return [Evaluate(arch) for arch in proposed]
+        taken = (self._tried, {t.arch for t in running})
+        return [Evaluate(arch) for arch in distinct(n, self.space, rng, taken, tries=self.tries)]
 
     def tell(self, trial: Trial) -> None:
         """Remember what was tried, whatever came of it."""
         self._tried.add(trial.arch)
 
-    def _new(self, rng: np.random.Generator, taken: Collection[Arch]) -> Arch | None:
-        for _ in range(self.tries):
-            arch = sample(self.space, rng)
-            if arch not in self._tried and arch not in taken:
-                return arch
-        if _most(self.space) > _LISTABLE:
-            return None
-        rest = [arch for arch in enumerate_archs(self.space) if arch not in self._tried and arch not in taken]
-        return rest[int(rng.integers(len(rest)))] if rest else None
 
-
-def _most(space: Space) -> float:
-    """Return an upper bound on the number of architectures, quickly: constraints are left out."""
-    if space.defined_by_run:
-        return math.prod(decision.size for decision in space.decisions.values())
-    return count(Space(**space.roots)) if space.valid else count(space)
+NAMED = (Named("random", RandomSearch),)

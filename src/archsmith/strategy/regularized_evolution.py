@@ -10,9 +10,10 @@ import numpy as np
 
 from archsmith.errors import UsageError
 from archsmith.space import Arch, Space, crossover, mutate, sample
+from archsmith.strategy.registry import Named
 from archsmith.trial import Evaluate, Proposal, Trial, order
 
-__all__ = ["RegularizedEvolution"]
+__all__ = ["NAMED", "RegularizedEvolution"]
 
 
 @dataclass
@@ -67,3 +68,6 @@ class RegularizedEvolution:
         best = order(list({t.number: t for t in drawn}.values()))[0]
         # Of equals the first drawn, as in the paper: neutral changes may drift.
         return next(t.arch for t in drawn if t.violation == best.violation and t.losses == best.losses)
+
+
+NAMED = (Named("evolution", RegularizedEvolution),)

@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 
 from archsmith.errors import UsageError
+from archsmith.space import Space
+from archsmith.strategy.abilities import Abilities, abilities_of
 from archsmith.strategy.protocol import Strategy
+from archsmith.strategy.registry import Named
+from archsmith.strategy.regularized_evolution import RegularizedEvolution
 from archsmith.trial import Evaluate, Proposal, Trial, order
 
-__all__ = ["SuccessiveHalving"]
+__all__ = ["NAMED", "SuccessiveHalving"]
 
 
 _Rank = tuple[bool, tuple[float, ...], int]
@@ -88,6 +92,11 @@ class SuccessiveHalving:
         self._rungs = {level: _Rung() for level in self.levels}
 
     @property
+    def abilities(self) -> Abilities:
+        """Those of the strategy that is wrapped, at several fidelities."""
+        return replace(abilities_of(self.strategy), fidelities=True)
+
+    @property
     def levels(self) -> tuple[float, ...]:
         """What is spent at each rung, from the lowest to the highest."""
         found = []
@@ -144,3 +153,10 @@ class SuccessiveHalving:
 def _fresh(strategy: Any) -> Any:
     """Return a strategy with the same arguments that was told nothing."""
     return replace(strategy)
+
+
+def _halving(space: Space, strategy: Strategy | None = None, **settings: Any) -> SuccessiveHalving:
+    return SuccessiveHalving(RegularizedEvolution(space) if strategy is None else strategy, **settings)
+
+
+NAMED = (Named("halving", _halving, Abilities(fidelities=True)),)

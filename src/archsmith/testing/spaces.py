@@ -258,6 +258,11 @@ def _nested() -> Any:
     return call(block, call(leaf, 4), side=outer)
 
 
+def _branches() -> Any:
+    deep = call(block, call(leaf, choice(1, 2, 3, name="a")), side=call(leaf, choice(4, 8, name="b")))
+    return call(block, choice(deep=deep, flat=call(leaf, choice(5, 6, 7, 9, name="c")), name="kind"))
+
+
 def _everything() -> Any:
     width = choice(8, 16, name="width")
     return call(
@@ -276,6 +281,7 @@ EXAMPLES: Mapping[str, Space] = MappingProxyType(
             rate=real(1e-4, 1.0, log=True), size=integer(1, 1000, log=True), share=real(0, 1), n=integer(-3, 3)
         ),
         "conditional": Space(model=_nested(), rate=real(1e-3, 1.0, log=True)),
+        "branches": Space(model=_branches()),
         "repeated": Space(model=call(block, repeat(_layer, choice(1, 2, 4, name="depth")))),
         "everything": Space(model=_everything(), word=choice("sgd", None, True, 2, name="word")),
         "constrained": Space([keeps_most], **{f"x{i}": choice("a", "b", "c", name=f"x{i}") for i in range(5)}),

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
-from archsmith.space import Space, check
-from archsmith.strategy import Recommends, Strategy
+from archsmith.errors import UsageError
+from archsmith.run import Run
+from archsmith.space import Space, always_asked, check
+from archsmith.strategy import Abilities, Recommends, Strategy, abilities_of, names
+from archsmith.study import Study
 from archsmith.testing.spaces import EXAMPLES
-from archsmith.trial import Proposal, State, Trial, leaders
+from archsmith.trial import Objective, Proposal, State, Trial, leaders
 
 __all__ = [
     "STRATEGY_LAWS",
@@ -30,6 +34,7 @@ __all__ = [
     "constructors_store_their_arguments",
     "drive",
     "failure_alone_is_survived",
+    "nothing_is_evaluated_twice",
     "only_losses_are_seen",
     "proposals_belong_to_the_space",
     "randomness_is_handed_in",
@@ -38,6 +43,7 @@ __all__ = [
     "replaying_restores",
     "several_objectives_are_taken",
     "trouble_is_survived",
+    "what_is_not_claimed_is_refused",
 ]
 
 MakeStrategy = Callable[[Space], Strategy]
@@ -119,8 +125,18 @@ def _threefold(proposal: Proposal, rng: np.random.Generator) -> tuple[State, tup
 
 
 def _each(make: MakeStrategy) -> Iterator[tuple[str, Space, Strategy]]:
+    """Yield every example that the strategy claims to handle."""
+    able = abilities_of(make(EXAMPLES["flat"]))
     for name, space in EXAMPLES.items():
-        yield name, space, make(space)
+        if not _beyond(able, space):
+            yield name, space, make(space)
+
+
+def _beyond(able: Abilities, space: Space) -> bool:
+    """Return whether a space needs what is not claimed."""
+    ranges = any(d.size == math.inf for d in space.decisions.values())
+    conditional = len(always_asked(space)) < len(space.decisions)
+    return (ranges and not able.ranges) or (conditional and not able.conditionals)
 
 
 def _sound(name: str, space: Space, log: Drive) -> None:
@@ -229,7 +245,9 @@ def failure_alone_is_survived(make: MakeStrategy) -> None:
 
 
 def several_objectives_are_taken(make: MakeStrategy) -> None:
-    """Losses are a tuple of any length."""
+    """Losses are a tuple of any length, where it claims to handle several objectives."""
+    if not abilities_of(make(EXAMPLES["flat"])).many_objectives:
+        return
     for name, space, strategy in _each(make):
         _sound(name, space, drive(strategy, 40, _threefold, slots=3))
 
@@ -278,6 +296,47 @@ def recommendations_are_of_the_trials(make: MakeStrategy) -> None:
             assert after == before, f"{name}: recommending changed what a later ask answers"
 
 
+def what_is_not_claimed_is_refused(make: MakeStrategy) -> None:
+    """What it does not claim to handle it refuses, at once, with a sentence that names strategies that can."""
+    flat = make(EXAMPLES["flat"])
+    able = abilities_of(flat)
+    for name, space in EXAMPLES.items():
+        if _beyond(able, space):
+            _refused(lambda space=space: make(space), f"a space such as {name!r}")  # type: ignore[misc]
+    losses = [Objective("a", "min"), Objective("b", "min")]
+    if not able.many_objectives:
+        _refused(lambda: Study(EXAMPLES["flat"], flat, lambda p, run: {}, losses), "two objectives")
+    if not able.limits:
+        _refused(lambda: Study(EXAMPLES["flat"], flat, lambda p, run: {}, losses[:1], {"b": 1.0}), "limits")
+
+
+def _refused(attempt: Callable[[], object], what: str) -> None:
+    try:
+        attempt()
+    except UsageError as error:
+        text = str(error)
+        assert "These can: " in text, f"it refuses {what} without naming who can: {text}"
+        able = text.rpartition("These can: ")[2].rstrip(".").split(", ")
+        assert set(able) <= set(names()), f"it refuses {what} and names strategies that there are not: {text}"
+    else:
+        raise AssertionError(f"it claims not to handle {what}, and does not refuse")
+
+
+def nothing_is_evaluated_twice(make: MakeStrategy) -> None:
+    """In a study no architecture is evaluated twice at one fidelity; a small space is not searched for ever."""
+    for name, space, strategy in _each(make):
+        seen: Counter[tuple[str, str]] = Counter()
+
+        def evaluate(proposal: Proposal, run: Run, seen: Counter[tuple[str, str]] = seen) -> dict[str, float]:
+            seen[proposal.arch.id, repr(sorted(proposal.fidelity.items()))] += 1
+            return {"loss": _smooth(proposal, np.random.default_rng(0))[1][0]}
+
+        Study(space, strategy, evaluate, [Objective("loss", "min")], patience=100).run(trials=60)
+        assert seen and max(seen.values()) == 1, f"{name}: evaluated twice: {seen.most_common(1)}"
+        if name == "tiny":
+            assert len({arch for arch, _ in seen}) == 3, f"{name}: {len(seen)} of 3 architectures were tried"
+
+
 def _fresh(strategy: Any) -> Any:
     return replace(strategy)
 
@@ -295,4 +354,6 @@ STRATEGY_LAWS: Sequence[StrategyLaw] = (
     only_losses_are_seen,
     randomness_is_handed_in,
     recommendations_are_of_the_trials,
+    what_is_not_claimed_is_refused,
+    nothing_is_evaluated_twice,
 )
