@@ -39,7 +39,6 @@ __all__ = [
     "LONG_ENOUGH",
     "MOST_CANDIDATES",
     "RUNGS",
-    "_SMALL",
     "Progress",
     "Work",
     "costs",
