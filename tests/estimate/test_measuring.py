@@ -1,5 +1,6 @@
 """Measuring the machine names what it found, and changes nothing."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -36,3 +37,11 @@ def test_timing_a_step_leaves_the_network_as_it_was(images: Task, network: Calla
     before = {name: value.clone() for name, value in model.state_dict().items()}
     assert step_seconds(model, images, Settings(batch_size=32), Machine(threads=1), steps=3) > 0.0
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_no_time_at_all_still_gives_a_machine_that_can_be_trained_on(
+    images: Task, network: Callable[[], nn.Module]
+) -> None:
+    machine = measure_machine(images, network, seconds=0.0, device="cpu")
+    assert machine.precision == "float32" and not machine.channels_last
+    assert machine.slots * machine.threads <= max(1, os.cpu_count() or 1)

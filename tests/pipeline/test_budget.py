@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from archsmith.errors import BudgetError
 from archsmith.pipeline.clock import SMALLEST_S, Clock, plan
+from archsmith.pipeline.load import Load
 
 
 @given(st.floats(SMALLEST_S, 1e6), st.integers(0, 3))
@@ -21,6 +22,20 @@ def test_comparisons_get_at_most_a_fifth_and_the_final_training_the_largest_shar
     assert shares.compare <= budget / 5
     if budget >= 120:
         assert shares.final == max(shares.items().values())
+
+
+@given(st.floats(SMALLEST_S, 1e6), st.floats(1.0, 2.0))
+def test_on_a_busy_machine_shipping_gets_more_and_the_trainings_pay(budget, factor):
+    shares = plan(budget)
+    slowed = shares.slowed(factor)
+    assert slowed.ship >= shares.ship and slowed.final >= 0.5 * shares.final
+    assert sum(slowed.items().values()) == pytest.approx(budget)
+
+
+def test_a_load_is_between_idle_and_all_cores_taken():
+    assert 1.0 <= Load().slowdown(0.01) <= 2.0
+    assert Load(busy=0.0, own=0.0).slowdown(1e-3) == 2.0
+    assert Load(busy=1e12).slowdown(1.0) == 1.0
 
 
 @pytest.mark.parametrize("budget", [0.5, 19.9])

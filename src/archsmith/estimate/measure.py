@@ -57,7 +57,8 @@ def measure_machine(
 
     ``device`` is the fastest kind there is unless named.
     Compares precisions and memory formats, then, on the CPU, one training on all cores with several side by side on
-    fewer. Spends about ``seconds``, but at least two steps on each candidate; the notes say what was found.
+    fewer. Spends about ``seconds``: plain float32 and one training on all cores are always measured, and on a machine
+    so busy that the time is then over, nothing else is. The notes say what was found.
     """
     settings = settings or Settings()
     device, cores = checked_device(device) if device else _device(), _cores()
@@ -75,7 +76,8 @@ def _choose_format(
     """Return ``base`` with the fastest precision and memory format."""
     formats = (False, True) if task.spec.kind == "image" else (False,)
     candidates = [replace(base, channels_last=last) for last in formats]
-    candidates += [replace(c, precision="bfloat16") for c in candidates]
+    if _computes_bfloat16(base.device):
+        candidates += [replace(c, precision="bfloat16") for c in candidates]
     times = dict(zip(candidates, _race(candidates, task, make_network, settings, seconds), strict=True))
 
     def cost(machine: Machine) -> float:
@@ -94,18 +96,20 @@ def _race(
 ) -> list[float]:
     """Return each candidate's least seconds per step, measured in turns so that other load hits all alike.
 
-    A candidate that the device cannot run is out, and so is one that takes thrice the best on a handful of samples:
-    arithmetic that the processor only emulates can take a minute for a step. What is out is infinite.
+    A candidate that the device cannot run is out, and so is one that takes thrice the best on a handful of samples, or
+    whose turn came when the time was over. What is out is infinite; the first candidate never is.
     """
     network, began = make_network(), time.monotonic()
     times = [math.inf] * len(candidates)
     with using_threads(candidates[0].threads):
         steppers: dict[int, _Stepper] = {}
         for i, candidate in enumerate(candidates):
+            if i > 0 and time.monotonic() - began > seconds:
+                break
             stepper = _stepper(network, task, settings, candidate, None)
             try:
                 stepper(_PROBE)  # the first call also chooses kernels
-                times[i] = min(stepper(_PROBE) for _ in range(4))
+                times[i] = min(stepper(_PROBE) for _ in range(3))
             except (RuntimeError, NotImplementedError):
                 if i == 0:  # float32 in torch's own format runs everywhere, so this is the network's fault
                     raise
@@ -113,13 +117,11 @@ def _race(
             steppers[i] = stepper
         steppers = {i: stepper for i, stepper in steppers.items() if times[i] <= 3 * min(times)}
         times = [math.inf] * len(candidates)
-        for stepper in steppers.values():
-            stepper(None)
-        for turn in range(30):
-            if turn >= 3 and time.monotonic() - began > seconds:
-                break
+        for _ in range(30):
             for i, stepper in steppers.items():
                 times[i] = min(times[i], stepper(None))
+            if time.monotonic() - began > seconds:
+                break
     return times
 
 
@@ -129,12 +131,14 @@ def _choose_slots(
     """Return ``machine`` with how many trials to run side by side, by the steps per second of all together."""
     cores, network = machine.threads, make_network()
     options = [cores, *(t for t in (2**i for i in range(10)) if t < cores and cores % t == 0)]
-    share = seconds / len(options)
-    rates = {t: _throughput(machine, cores // t, t, network, task, settings, share) for t in options}
+    share, began, rates = seconds / len(options), time.monotonic(), dict[int, float]()
+    for t in options:
+        if not rates or time.monotonic() - began < seconds:
+            rates[t] = _throughput(machine, cores // t, t, network, task, settings, share)
     best = max(rates, key=lambda threads: rates[threads] * (_SLOTS_GAIN if threads == cores else 1.0))
     listing = ", ".join(f"{cores // t} x {t} threads {rate:.1f}" for t, rate in rates.items())
     note = f"steps per second of trials side by side: {listing}"
-    single = max(options, key=lambda threads: rates[threads] / (cores // threads))
+    single = max(rates, key=lambda threads: rates[threads] / (cores // threads))
     return replace(machine, threads=best, slots=cores // best, single=single, notes=(*machine.notes, note))
 
 
@@ -204,6 +208,15 @@ def _device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _computes_bfloat16(device: str) -> bool:
+    """Return whether the hardware computes in bfloat16; a processor that only emulates it is slower than in float32."""
+    if device != "cpu":
+        return True
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # older versions cannot tell, so it is measured
+    names = ("avx512_bf16", "amx_bf16", "avx10_1", "avx10_2")
+    return known.get("architecture") != "x86_64" or any(known.get(name) for name in names)
 
 
 def _cores() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archsmith.errors import BudgetError
 
@@ -34,6 +34,11 @@ class Shares:
             "train the comparisons": self.compare,
             "test, export and report": self.ship,
         }
+
+    def slowed(self, factor: float) -> Shares:
+        """Return the shares on a machine where shipping takes ``factor`` times as long; the trainings pay for it."""
+        more = min((factor - 1.0) * self.ship, 0.5 * self.final)
+        return replace(self, final=self.final - more, ship=self.ship + more)
 
 
 def plan(budget: float, exports: int = 3) -> Shares:

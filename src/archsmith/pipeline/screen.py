@@ -22,6 +22,7 @@ from archsmith.trial import score
 __all__ = ["PROBE_SECONDS", "Pace", "Probe", "Screen", "Tempo", "measure_tempo", "probe", "shipped"]
 
 PROBE_SECONDS = 6.0
+_ENOUGH = 16  # feasible architectures found at random, after which it is known that they are not rare
 
 
 def shipped(task: Task, network: nn.Module) -> nn.Module:
@@ -141,10 +142,11 @@ def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.ran
     """
     until = time.monotonic() + PROBE_SECONDS / 2
     seen: list[tuple[float, Arch, dict[str, float]]] = []
-    while len(seen) < 64 and (time.monotonic() < until or len(seen) < 4):
-        arch = sample(space, rng)
-        seen.append(_judge(arch, screen, limits))
-    accepted = [arch for excess, arch, _ in seen if excess == 0]
+    accepted: list[Arch] = []
+    while len(seen) < 64 and len(accepted) < _ENOUGH and (time.monotonic() < until or len(seen) < 4):
+        seen.append(_judge(sample(space, rng), screen, limits))
+        if seen[-1][0] == 0:
+            accepted.append(seen[-1][1])
     if accepted:
         return Probe(len(seen), len(accepted), tuple(accepted[:4]))
     best = min(seen, key=lambda row: row[0])

@@ -23,6 +23,7 @@ from archsmith.pipeline.clock import Clock, Shares
 from archsmith.pipeline.comparisons import Comparison, boosting, contenders, train_contenders
 from archsmith.pipeline.finalists import Finalist, choose, train_finalists, wanted_epochs
 from archsmith.pipeline.folder import environment, write_json
+from archsmith.pipeline.load import Load
 from archsmith.pipeline.request import LIMITS, Request
 from archsmith.pipeline.screen import Pace, Probe, Screen, Tempo, measure_tempo, probe, shipped
 from archsmith.space import Arch, Space, sample, settings
@@ -102,6 +103,7 @@ class Work:
     def measure(self) -> None:
         """Measure how fast trainings run here, and find out whether anything satisfies the limits."""
         self.announce("measure the machine")
+        load, began = Load(), self.clock.elapsed()
         rng = np.random.default_rng([self.request.seed, 1])
         typical = self._typical(rng)
         recipe = Settings.from_values(settings(self.space, typical))
@@ -113,6 +115,7 @@ class Work:
         for text in self.machine.notes:
             self.note(text)
         self.tempo = measure_tempo(self.space, self.task, self.machine.alone(), rng, 0.4 * share)
+        self.shares = self.shares.slowed(load.slowdown(self.clock.elapsed() - began))
         self.limits = limits = self._all_limits(rng)
         timed = "latency_ms" in self.request.limits or any(o.metric == "latency_ms" for o in self.request.objectives)
         self.screen = Screen(self.space, self.task, limits, self.tempo, timed)
