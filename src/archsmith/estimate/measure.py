@@ -214,7 +214,8 @@ def _computes_bfloat16(device: str) -> bool:
     """Return whether the hardware computes in bfloat16; a processor that only emulates it is slower than in float32."""
     if device != "cpu":
         return True
-    known: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions cannot tell, so it is measured
+    # Older versions of torch cannot tell, so there it is measured.
+    known: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     names = ("avx512_bf16", "amx_bf16", "avx10_1", "avx10_2")
     return known.get("architecture") != "x86_64" or any(known.get(name) for name in names)
 
