@@ -7,6 +7,7 @@ expression.
 from archsmith.space.always import always_asked
 from archsmith.space.arch import Answer, Arch
 from archsmith.space.count import count
+from archsmith.space.cover import cover, largest, smallest
 from archsmith.space.decision import Decision
 from archsmith.space.encode import cell_graph, cell_paths, feature_names, one_hot, ordinal
 from archsmith.space.evaluate import Make, evaluate, settings
@@ -60,12 +61,14 @@ __all__ = [
     "check",
     "choice",
     "count",
+    "cover",
     "crossover",
     "enumerate_archs",
     "evaluate",
     "feature_names",
     "from_json",
     "integer",
+    "largest",
     "mutate",
     "neighbours",
     "one_hot",
@@ -78,6 +81,7 @@ __all__ = [
     "round_to",
     "sample",
     "settings",
+    "smallest",
     "switch",
     "target_name",
     "to_json",

@@ -1,0 +1,249 @@
+"""The reading that shares weights: a sub-network is the standalone network itself, running on borrowed slices.
+
+The bank keeps one tensor per (path of the call that made the module, name of the parameter in it), as large as any
+architecture has needed it. There are no elastic layers, and no state on layers.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from archsmith.build.module import build_with_paths
+from archsmith.build.places import Place, places
+from archsmith.build.slices import RULES, Rule, union
+from archsmith.errors import SpaceError, StoreError
+from archsmith.space import Arch, Space, cover, sample, valid
+
+__all__ = ["Bank", "Lent"]
+
+_TENSORS, _HEADER = "bank.safetensors", "bank.json"
+_SAMPLES = 64
+
+
+class Bank(nn.Module):
+    """The shared parameters of all networks of a space.
+
+    To lend an architecture, its network is built without data, every parameter is looked up by its path and cut to
+    the shape that was built: channels from the front, kernels from the middle, and by ``rules`` (see ``slices``), from
+    module classes to rules, where that is wrong. Gradients flow through the slices. Laws, held by
+    ``archsmith.testing.bank``: what is lent computes what is extracted, to the last bit; what is absorbed is extracted
+    again; the gradient of a lent network reaches its slices and nothing else; the bank is as large as the union of the
+    networks it has lent.
+
+    Room is made when the bank is, for every option of the space, with each network's own first weights from ``seed``.
+    An architecture that needs more still finds it: the tensor grows in place, and ``growth`` counts how often any did,
+    for whoever keeps something of the old size, such as momentum. All else that works on a module works on a bank:
+    ``to``, optimisers, clipping, autocast, and distributed training by ``bank(x, arch)``.
+
+    Running statistics of normalisation are lent as copies, so no network disturbs another; they belong to one
+    network's activations, so recalibrate them before you measure it (``recalibrate``). Raises ``SpaceError`` for a
+    network that cannot be built, or whose parameters cannot be cut, with the path in the expression.
+    """
+
+    def __init__(self, space: Space, seed: int = 0, rules: Mapping[type, Rule] | None = None, survey: bool = True):
+        super().__init__()
+        self.space, self.seed, self.growth = space, seed, 0
+        self.rules: Mapping[type, Rule] = {**RULES, **(rules or {})}
+        self.shared = nn.ParameterDict()
+        self.statistics = nn.Module()  # as buffers of it
+        for arch in _survey(space, seed) if survey else ():
+            self.reserve(arch)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    def forward(self, x: Any, arch: Arch) -> Any:
+        """Return what the network of ``arch`` computes from ``x``."""
+        return self.lend(arch)(x)
+
+    def reserve(self, arch: Arch) -> None:
+        """Make room for an architecture, so that lending it later does not grow the bank."""
+        self._skeleton(arch)
+
+    def lend(self, arch: Arch) -> Lent:
+        """Return the network of ``arch`` on borrowed slices, in the bank's mode (training or evaluation).
+
+        The slices are cut at every call, so they are always up to date.
+        """
+        network, found = self._skeleton(arch)
+        for place in found:
+            if not place.learned:
+                place.lay(place.cut(self._tensor(place)).clone())
+        return Lent(network, {place: self._tensor(place) for place in found if place.learned}).train(self.training)
+
+    def extract(self, arch: Arch) -> nn.Module:
+        """Return the standalone network of ``arch`` with copies of its slices, on the bank's device."""
+        network, paths = build_with_paths(self.space, arch, self._seed(arch.id))
+        found = places(network, paths, self.rules)
+        self._make_room(found, lambda: found)
+        with torch.no_grad():
+            for place in found:
+                place.tensor.copy_(place.cut(self._tensor(place)))
+        return network.to(self.device)
+
+    def absorb(self, arch: Arch, weights: nn.Module | Mapping[str, Tensor]) -> list[str]:
+        """Write a network's weights, or its ``state_dict``, back into the slices of ``arch``.
+
+        Returns the names of what could not be carried over: what the network of ``arch`` does not have, or has in
+        another shape. What ``weights`` lacks stays as it is.
+        """
+        state = dict(weights.state_dict() if isinstance(weights, nn.Module) else weights)
+        for place in self._skeleton(arch)[1]:
+            value = state.get(place.names[0])
+            if value is not None and value.shape == place.tensor.shape:
+                state = {name: other for name, other in state.items() if name not in place.names}
+                place.region(self._tensor(place).detach()).copy_(value.detach().reshape(place.layout.sizes))
+        return list(state)
+
+    def save(self, folder: Path) -> None:
+        """Write the tensors to ``bank.safetensors`` and the rest to ``bank.json`` in the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        save_file(tensors, folder / _TENSORS)
+        frozen = [key for key, value in self.shared.items() if not value.requires_grad]
+        header = json.dumps({"format": 1, "seed": self.seed, "frozen": frozen}, indent=1)
+        (folder / _HEADER).write_text(header + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(folder: Path, space: Space, rules: Mapping[type, Rule] | None = None) -> Bank:
+        """Return the bank that was saved in the folder, for the space it was made for or one that extends it.
+
+        What a larger space needs beside what was saved is begun when it is first lent. Raises ``StoreError``.
+        """
+        try:
+            header = json.loads((folder / _HEADER).read_text(encoding="utf-8"))
+            tensors = load_file(folder / _TENSORS)
+            bank = Bank(space, header["seed"], rules, survey=False)
+            for name, value in tensors.items():
+                room, _, key = name.partition(".")
+                bank._put(key, value, learned=room == "shared", trains=key not in header["frozen"])
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise StoreError(f"There is no usable bank in {folder}: {error}") from error
+        return bank
+
+    def _seed(self, word: str) -> int:
+        return int.from_bytes(hashlib.sha256(f"{self.seed} {word}".encode()).digest()[:4], "big")
+
+    def _tensor(self, place: Place) -> Tensor:
+        return self.shared[place.key] if place.learned else self.statistics.get_buffer(place.key)
+
+    def _skeleton(self, arch: Arch) -> tuple[nn.Module, list[Place]]:
+        """Return the network, where possible without data, and where its tensors are kept; make room for them."""
+
+        @functools.cache
+        def real() -> tuple[nn.Module, dict[str, str]]:
+            return build_with_paths(self.space, arch, self._seed(arch.id))
+
+        try:
+            with torch.device("meta"):
+                network, paths = build_with_paths(self.space, arch)
+        except SpaceError:  # a block that looks at numbers while it is made needs real ones
+            network, paths = real()
+        found = places(network, paths, self.rules)
+        self._make_room(found, lambda: places(*real(), self.rules))
+        if _lost_numbers(network, found):
+            network, paths = real()
+            found = places(network.to(self.device), paths, self.rules)
+        return network, found
+
+    def _make_room(self, found: list[Place], fresh: Callable[[], list[Place]]) -> None:
+        """Grow what is too small for these places; ``fresh`` returns them with first weights."""
+        if not all(self._holds(place) for place in found):
+            for place in fresh():
+                if not self._holds(place):
+                    self._grow(place)
+
+    def _known(self, place: Place) -> bool:
+        return place.key in self.shared or place.key in self.statistics._buffers
+
+    def _holds(self, place: Place) -> bool:
+        if not self._known(place):
+            return False
+        full, sizes = self._tensor(place).shape, place.layout.sizes
+        if len(full) != len(sizes):
+            raise SpaceError(
+                f"{place.names[0]} (made at {place.path}) is {list(sizes)} in one network and {list(full)} in another: "
+                "neither is a part of the other. Write the two as options of a choice: those share nothing."
+            )
+        held = all(size <= there for size, there in zip(sizes, full, strict=True))
+        if held:
+            place.region(self._tensor(place))  # raises where it has no place in it
+        return held
+
+    def _grow(self, place: Place) -> None:
+        """Make a tensor large enough for a place that brings first weights.
+
+        Old numbers stay. What neither the old tensor nor the place has is drawn from the place's own first weights, so
+        that it is distributed as they are, whatever the layer.
+        """
+        first = place.tensor.detach().reshape(place.layout.sizes).to(self.device)
+        self.growth += 1
+        if not self._known(place):
+            self._put(place.key, first.clone(), place.learned, place.tensor.requires_grad)
+            return
+        old = self._tensor(place)
+        sizes = union(tuple(old.shape), place.layout.sizes)
+        generator = torch.Generator().manual_seed(self._seed(f"{place.key} {sizes}"))
+        grown = first.flatten()[torch.randint(first.numel(), sizes, generator=generator).to(self.device)]
+        place.region(grown).copy_(first)
+        place.region(grown, tuple(old.shape)).copy_(old.detach())
+        old.data, old.grad = grown, None
+
+    def _put(self, key: str, value: Tensor, learned: bool, trains: bool = True) -> None:
+        if learned:
+            self.shared[key] = nn.Parameter(value, requires_grad=trains)
+        else:
+            self.statistics.register_buffer(key, value)
+
+
+class Lent(nn.Module):
+    """A network of a bank on borrowed slices: ``network`` is the plain network, without data of its own.
+
+    Its running statistics are its own, and are not given back.
+    """
+
+    def __init__(self, network: nn.Module, borrowed: Mapping[Place, Tensor]) -> None:
+        super().__init__()
+        self.network = network
+        self._borrowed = borrowed
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network on the slices as they are now."""
+        try:
+            for place, shared in self._borrowed.items():
+                place.lay(place.cut(shared))
+            return self.network(*args, **kwargs)
+        finally:
+            for place in self._borrowed:
+                place.lay(place.tensor)
+
+
+def _survey(space: Space, seed: int) -> Iterator[Arch]:
+    """Yield architectures that need most of what any architecture of the space needs."""
+    found = [arch for arch in cover(space) if valid(space, arch)]
+    rng = np.random.default_rng(seed)
+    yield from found or (sample(space, rng) for _ in range(_SAMPLES))
+
+
+def _lost_numbers(network: nn.Module, found: list[Place]) -> bool:
+    """Return whether the network has numbers that it lost by being built without data: tables, masks and the like."""
+    kept = {id(place.tensor) for place in found}
+    return any(
+        tensor.is_meta and id(tensor) not in kept
+        for module in network.modules()
+        for tensor in [*module._buffers.values(), *vars(module).values()]
+        if isinstance(tensor, Tensor)
+    )
