@@ -104,7 +104,8 @@ class Bank(nn.Module):
         for place in self._skeleton(arch)[1]:
             value = state.get(place.names[0])
             if value is not None and value.shape == place.tensor.shape:
-                state = {name: other for name, other in state.items() if name not in place.names}
+                for name in place.names:
+                    state.pop(name, None)
                 place.region(self._tensor(place).detach()).copy_(value.detach().reshape(place.layout.sizes))
         return list(state)
 
