@@ -25,6 +25,7 @@ from archsmith.cli.read import ls, show
 from archsmith.cli.search import search
 from archsmith.cli.spaces import spaces
 from archsmith.errors import ArchsmithError
+from archsmith.store import masked
 
 __all__ = ["app", "main"]
 
@@ -80,8 +81,8 @@ def _log(error: BaseException) -> Path:
     """Write what a maintainer needs to a file; the trace holds no values of variables, for secrets live in those."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = Path(tempfile.gettempdir()) / f"archsmith-{stamp}-{os.getpid()}.log"
-    command = " ".join(sys.argv)
-    path.write_text(f"archsmith {__version__}\n{command}\n\n" + "".join(traceback.format_exception(error)), "utf-8")
+    text = f"archsmith {__version__}\n{' '.join(sys.argv)}\n\n{''.join(traceback.format_exception(error))}"
+    path.write_text(masked(text), "utf-8")
     return path
 
 

@@ -69,6 +69,14 @@ def search(
         str | None,
         typer.Option(help="inline: one trial at a time; processes: several side by side.", rich_help_panel=_HOW),
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the log in a team's database: postgresql://me@host/database.",
+            metavar="ADDRESS",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)] = None,
     out: Annotated[Path, typer.Option(help="Where run folders are made.", rich_help_panel=_OUT)] = Path("runs"),
     name: Annotated[
@@ -100,6 +108,7 @@ def search(
             name=name,
             executor=executor,
             device=device,
+            store=store,
             folds=folds,
             progress=listen,
             started=_STARTED,

@@ -24,6 +24,7 @@ import torch
 
 from archsmith.errors import UsageError
 from archsmith.files import write_text
+from archsmith.store import masked
 
 __all__ = ["cpu_name", "environment", "make_folder", "write_json", "write_manifest", "write_toml"]
 
@@ -78,7 +79,7 @@ def environment(seed: int, threads: int) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "seed": seed,
         "threads": threads,
-        "command": shlex.join(["archsmith", *sys.argv[1:]]) if Path(sys.argv[0]).name == "archsmith" else None,
+        "command": masked(shlex.join(["archsmith", *sys.argv[1:]])) if Path(sys.argv[0]).name == "archsmith" else None,
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from archsmith.errors import UsageError, nearest
 from archsmith.quantities import parse_bytes, parse_count, parse_latency_ms
+from archsmith.store import masked
 from archsmith.strategy import find
 from archsmith.trial import Objective, maximize, minimize
 
@@ -38,6 +39,7 @@ class Request:
 
     ``budget`` is in seconds. ``trials`` bounds the number of proposals beside the time. ``limits`` are upper bounds
     by metric, latency in milliseconds, memory in bytes. ``executor`` is ``"auto"``, ``"inline"`` or ``"processes"``.
+    ``store`` is the address of the database that keeps the log; None for a file in the run folder.
     """
 
     source: str
@@ -55,6 +57,7 @@ class Request:
     formats: tuple[str, ...] = FORMATS
     name: str = ""
     in_memory: bool = False
+    store: str | None = None
 
     def __post_init__(self) -> None:
         for what, value, allowed in (
@@ -68,8 +71,10 @@ class Request:
             raise UsageError(f"trials is {self.trials}; at least 1 is needed.")
 
     def to_toml(self) -> dict[str, Any]:
-        """Return the request as data a TOML file can hold: unset values are left out."""
+        """Return the request as data a TOML file can hold: unset values are left out, passwords are hidden."""
         values = {k: v for k, v in self.__dict__.items() if v is not None and k not in ("objectives", "formats")}
+        if self.store is not None:
+            values["store"] = masked(self.store)
         objectives = [{"metric": o.metric, "direction": o.direction} for o in self.objectives]
         return {**values, "limits": dict(self.limits), "objectives": objectives, "formats": list(self.formats)}
 

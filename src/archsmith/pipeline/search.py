@@ -16,6 +16,7 @@ from archsmith.pipeline.work import Progress, Work
 from archsmith.quantities import parse_duration
 from archsmith.space import Space
 from archsmith.spaces import default, resolve
+from archsmith.store import PostgreSQLStore
 from archsmith.strategy import find, require
 from archsmith.task import Task, load, main_objective
 from archsmith.trial import Objective
@@ -40,6 +41,7 @@ def search(
     device: str | None = None,
     folds: int = 0,
     formats: Sequence[str] = FORMATS,
+    store: str | None = None,
     progress: Progress | None = None,
     started: float | None = None,
     **options: Any,
@@ -51,7 +53,8 @@ def search(
     (``"30m"``). ``limits`` are upper bounds (``{"latency_ms": 5, "params": "500k"}``) that the result never breaks.
     ``space`` is the name of a ready-made one, ``"mynet.py:space"`` or a ``Space``. ``trials`` bounds the search beside
     the time. ``progress`` is called with each event; ``started`` is the time of ``time.monotonic`` the budget counts
-    from. Everything is written to a new folder under ``out``.
+    from. Everything is written to a new folder under ``out``; with ``store``, such as
+    ``"postgresql://me@host/database"``, the log is kept in that database, and its plain-text copy in the folder.
 
     Raises ``DataError``, ``SpaceError`` and ``BudgetError`` before anything is trained, and ``LimitError`` as soon as
     it is known that nothing can satisfy the limits.
@@ -65,6 +68,8 @@ def search(
 
     announce("check the data")
     resolve_objectives(objectives, Objective("accuracy", "max"))  # a wrong name is told before the data is read
+    if store is not None:
+        PostgreSQLStore(store).close()  # a database that cannot be written is told before the data is read as well
     task = load(data, target=target, seed=seed, folds=folds, name=name, **options)
     found, space_name = _space(space, task)
     request = Request(
@@ -83,6 +88,7 @@ def search(
         tuple(formats),
         name or task.name,
         in_memory=not isinstance(data, str | Path),
+        store=store,
     )
     require(find(request.strategy), found, objectives=len(request.objectives), limits=bool(bounds))
     folder = make_folder(out, request.name)
@@ -90,8 +96,11 @@ def search(
     work = Work(request, task, found, folder, clock, shares, announce, say)
     for note in task.notes:
         work.note(note)
-    work.run()
-    return ship(work)
+    try:
+        work.run()
+        return ship(work)
+    finally:
+        work.close()
 
 
 def _space(space: str | Space | None, task: Task) -> tuple[Space, str]:

@@ -28,6 +28,7 @@ from archsmith.pipeline.request import LIMITS, Request
 from archsmith.pipeline.screen import Pace, Probe, Screen, Tempo, measure_tempo, probe, shipped
 from archsmith.space import Arch, Space, sample, settings
 from archsmith.spaces import starts
+from archsmith.store import PostgreSQLStore, SQLiteStore, Store, mirror_path
 from archsmith.strategy import First, Strategy, abilities_of, find, make
 from archsmith.study import Study
 from archsmith.task import Task
@@ -74,6 +75,7 @@ class Work:
     limits: dict[str, float] = field(default_factory=dict)
     probed: Probe = field(default_factory=lambda: Probe(0, 0))
     study: Study | None = None
+    store: Store | None = None
     finalists: list[Finalist] = field(default_factory=list)
     compared: list[Comparison] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -88,6 +90,11 @@ class Work:
         self.look()
         self.train()
         self.compare()
+
+    def close(self) -> None:
+        """Let go of the log."""
+        if self.store is not None:
+            self.store.close()
 
     @property
     def objective(self) -> Objective:
@@ -168,6 +175,7 @@ class Work:
             screen=self.screen,
             key=lambda arch: source_key(self.space, arch),
             executor=executor,
+            store=self._store(),
             folder=self.folder,
             seed=self.request.seed,
             name=self.folder.name,
@@ -228,6 +236,14 @@ class Work:
                 raise
             self.note(f"one trial at a time, in this process: {error}")
             return Inline(estimator, self.folder, seed=seed)
+
+    def _store(self) -> Store:
+        path = self.folder / "store.sqlite"
+        if self.request.store is None:
+            self.store = SQLiteStore(path)
+        else:
+            self.store = PostgreSQLStore(self.request.store, mirror=mirror_path(path))
+        return self.store
 
     def _told(self, event: Event) -> None:
         """Pass a study's event on as progress."""

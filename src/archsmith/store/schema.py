@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Float,
+    Identity,
     Integer,
     MetaData,
     Table,
@@ -35,6 +36,7 @@ __all__ = [
     "rows_after",
     "set_fact",
     "study_names",
+    "study_rows_after",
     "write",
 ]
 
@@ -43,11 +45,12 @@ _PAGE = 5000  # rows read at a time, so that no reader keeps a transaction open 
 
 _METADATA = MetaData()
 _FACTS = Table("archsmith", _METADATA, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
-# ``id`` orders all events of the file, ``sequence`` those of one study. Both are given by the one writer.
+# ``id`` orders all events, ``sequence`` those of one study. The one writer of a file gives both; a server, where
+# several studies are written at once, gives the ``id`` itself, and it may leave numbers out.
 _EVENTS = Table(
     "events",
     _METADATA,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
     Column("study", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),
@@ -116,6 +119,13 @@ def write(connection: Connection, rows: Sequence[Row]) -> None:
 def rows_after(connection: Connection, number: int) -> list[Row]:
     """Return the next rows of all studies whose ``id`` is above ``number``, in order: a page, empty at the end."""
     statement = select(_EVENTS).where(_EVENTS.c.id > number).order_by(_EVENTS.c.id).limit(_PAGE)
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def study_rows_after(connection: Connection, study: str, sequence: int) -> list[Row]:
+    """Return the next rows of a study after the number ``sequence``, in order: a page, empty at the end."""
+    mine = (_EVENTS.c.study == study) & (_EVENTS.c.sequence > sequence)
+    statement = select(_EVENTS).where(mine).order_by(_EVENTS.c.sequence).limit(_PAGE)
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 

@@ -1,0 +1,47 @@
+"""Addresses of stores: which are understood, and how they are shown without their passwords."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from archsmith.errors import UsageError
+
+__all__ = ["masked", "server_url"]
+
+_HIDDEN = "***"
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*@")
+_PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&\s'\"]*", re.IGNORECASE)
+_DRIVERS = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+def masked(text: str) -> str:
+    """Return a text with the passwords of the addresses in it replaced by ``***``."""
+    return _PARAMETER.sub(rf"\1{_HIDDEN}", _PASSWORD.sub(rf"\1{_HIDDEN}@", text))
+
+
+def server_url(address: str) -> URL:
+    """Return the address of a PostgreSQL server and database as SQLAlchemy takes it.
+
+    A password that is shown as ``***`` is one that was left out when the address was written down: PostgreSQL's own
+    places, ``PGPASSWORD`` and ``~/.pgpass``, are asked instead. Raises ``UsageError``, without the password.
+    """
+    shown = masked(address)
+    advice = "Write for example postgresql://me@host/database; without one, the log is a file in the run folder."
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        raise UsageError(f"The store {shown!r} is no address. {advice}") from None
+    if url.drivername not in _DRIVERS:
+        raise UsageError(f"The store {shown!r} is no PostgreSQL database. {advice}")
+    if not url.database:
+        raise UsageError(f"The store {shown!r} names no database. {advice}")
+    password = url.password or url.query.get("password") or None
+    if password is not None and (not isinstance(password, str) or password == _HIDDEN):
+        password = None
+    plain = url.difference_update_query(["password"])
+    return URL.create(
+        "postgresql+psycopg", plain.username, password, plain.host, plain.port, plain.database, plain.query
+    )
