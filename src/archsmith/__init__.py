@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from archsmith.space import round_to as round_to
     from archsmith.space import switch as switch
     from archsmith.spec import Spec as Spec
+    from archsmith.store import PostgreSQLStore as PostgreSQLStore
     from archsmith.store import SQLiteStore as SQLiteStore
     from archsmith.strategy import RandomSearch as RandomSearch
     from archsmith.strategy import RegularizedEvolution as RegularizedEvolution
@@ -60,7 +61,7 @@ _ROOMS = {
     "run": "Run",
     "space": "Arch Space call choice integer pick program real repeat round_to switch",
     "spec": "Spec",
-    "store": "SQLiteStore",
+    "store": "PostgreSQLStore SQLiteStore",
     "strategy": "RandomSearch RegularizedEvolution SuccessiveHalving",
     "study": "Study",
     "task": "Task load_task=load",
@@ -79,6 +80,7 @@ __all__ = [
     "Evaluate",
     "Inline",
     "Objective",
+    "PostgreSQLStore",
     "Processes",
     "RandomSearch",
     "RegularizedEvolution",
