@@ -19,6 +19,8 @@ ARROWS: dict[str, set[str]] = {
     "trial": {"space"},
     "build": {"space", "errors"},
     "strategy": {"space", "trial", "errors"},
+    "tables": {"space", "trial", "run", "errors"},
+    "bench": BOTTOM | {"space", "trial", "strategy", "tables", "execute", "study", "report"},
     "task": {"spec", "trial", "errors", "build.blocks", "build.preprocess"},
     "estimate": FILES | {"space", "trial", "run", "build", "task", "spec", "errors"},
     "store": FILES | {"trial", "errors"},
@@ -30,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "cli": BOTTOM | {"trial", "pipeline", "report", "export", "store", "spaces"},
     "__main__": {"cli"},
 }
-ARROWS["pipeline"] = set(ARROWS) - {"cli", "__main__"} | {"pipeline"}
+ARROWS["pipeline"] = set(ARROWS) - {"cli", "__main__", "bench"} | {"pipeline"}
 ARROWS["testing"] = set(ARROWS) - {"cli", "__main__"}
 
 # Optional extras may be imported inside a function: whoever does not use them need not have them.

@@ -22,6 +22,7 @@ def loaded(code: str) -> str:
         "import archsmith",
         "import archsmith; archsmith.Space; archsmith.choice; archsmith.maximize; archsmith.RegularizedEvolution",
         "import archsmith.space, archsmith.trial, archsmith.strategy, archsmith.store, archsmith.spec, archsmith.run",
+        "import archsmith.tables",
         "import archsmith.cli",
     ],
 )
