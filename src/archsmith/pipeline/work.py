@@ -40,6 +40,7 @@ __all__ = [
     "LEAST_EPOCHS",
     "LONG_ENOUGH",
     "MOST_CANDIDATES",
+    "MOST_KEPT_BACK",
     "RUNGS",
     "Progress",
     "Work",
@@ -53,6 +54,7 @@ BEGUN = 12
 LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
 MOST_CANDIDATES = 12
+MOST_KEPT_BACK = 0.75  # of what is left when the final training begins, the most that is kept for what comes after
 # Settings for the tens of trials that fit into a person's time, where the papers had thousands.
 _SMALL: Mapping[str, Mapping[str, Any]] = {"evolution": {"population": 8, "sample": 3, "crossover": 0.3}}
 
@@ -285,7 +287,8 @@ class Work:
         """Train the finalists; what breaks the latency limit on the quiet machine is dropped first."""
         self.announce("train the finalists")
         chosen = self._still_feasible(self._candidates())
-        reserve = self.shares.ship + self.shares.compare
+        # Where the phases before took far longer than planned, an untrained network would still be of no use to anybody.
+        reserve = min(self.shares.ship + self.shares.compare, MOST_KEPT_BACK * self.clock.left())
         share = max(self.shares.final, self.clock.left(reserve))
         self.finalists = train_finalists(
             chosen,
