@@ -287,7 +287,7 @@ class Work:
         """Train the finalists; what breaks the latency limit on the quiet machine is dropped first."""
         self.announce("train the finalists")
         chosen = self._still_feasible(self._candidates())
-        # Where the phases before took far longer than planned, an untrained network would still be of no use to anybody.
+        # Where the phases before took far longer than planned, an untrained network would be of no use to anybody.
         reserve = min(self.shares.ship + self.shares.compare, MOST_KEPT_BACK * self.clock.left())
         share = max(self.shares.final, self.clock.left(reserve))
         self.finalists = train_finalists(
