@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from archsmith.pipeline import Result as Result
     from archsmith.pipeline import compare as compare
     from archsmith.pipeline import predict as predict
+    from archsmith.pipeline import resume as resume
     from archsmith.pipeline import search as search
     from archsmith.run import Run as Run
     from archsmith.space import Arch as Arch
@@ -57,7 +58,7 @@ _ROOMS = {
     "build.source": "source",
     "errors": "ArchsmithError",
     "execute": "Inline Processes",
-    "pipeline": "Result compare predict search",
+    "pipeline": "Result compare predict resume search",
     "run": "Run",
     "space": "Arch Space call choice integer pick program real repeat round_to switch",
     "spec": "Spec",
@@ -109,6 +110,7 @@ __all__ = [
     "program",
     "real",
     "repeat",
+    "resume",
     "round_to",
     "search",
     "source",

@@ -9,7 +9,8 @@ ArchsmithError            exit code 1
 ├── TooManyFailures       4    the search stopped because trials kept failing
 ├── StoreError            5    the log is missing, locked, corrupt, full or newer
 ├── ExportError           6    a file was written but does not do what the network does
-└── MissingExtra          7    an optional dependency is needed
+├── MissingExtra          7    an optional dependency is needed
+└── Paused              130    stopped on request (143 on SIGTERM); it can go on
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = [
     "ExportError",
     "LimitError",
     "MissingExtra",
+    "Paused",
     "SpaceError",
     "StoreError",
     "TooManyFailures",
@@ -84,6 +86,12 @@ class MissingExtra(ArchsmithError):
     """An optional dependency is needed; the message names the extra to install."""
 
     exit_code = 7
+
+
+class Paused(ArchsmithError):
+    """A search was stopped on request, with everything kept; it can go on."""
+
+    exit_code = 130
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

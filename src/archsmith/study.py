@@ -6,7 +6,7 @@ import math
 import re
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from archsmith.errors import BudgetError, LimitError, SpaceError, StoreError, TooManyFailures, UsageError, nearest
 from archsmith.execute import Executor, Inline
 from archsmith.execute.protocol import Evaluation
-from archsmith.space import Arch, Space
+from archsmith.space import Arch, Space, described, differences
 from archsmith.store import MemoryStore, SQLiteStore, Store
 from archsmith.strategy import Strategy, require
 from archsmith.trial import (
@@ -55,7 +55,8 @@ class Study:
     asked and never ended are run again under their numbers, and the search goes on as if it had not stopped. Raises
     ``SpaceError`` when the log was written for other decisions, ``StoreError`` when with another seed.
 
-    ``on_event`` is called with each event after it was logged and told. ``patience`` bounds how many proposals in a
+    ``on_event`` is called with each event after it was logged and told. Once ``interrupted()`` is true the study stops,
+    as by ``stop``. ``patience`` bounds how many proposals in a
     row may need no run. ``max_failures`` trials that fail in a row for the same reason end the search.
     """
 
@@ -75,6 +76,7 @@ class Study:
         seed: int = 0,
         name: str = "study",
         on_event: Callable[[Event], None] | None = None,
+        interrupted: Callable[[], bool] = bool,
         max_failures: int = 5,
         patience: int = 1000,
     ) -> None:
@@ -83,14 +85,14 @@ class Study:
         require(strategy, objectives=len(objectives), limits=bool(limits))
         self.space, self.strategy, self.name, self.seed = space, strategy, name, seed
         self.objectives, self.limits = tuple(objectives), dict(limits or {})
-        self.screen, self.key, self.on_event = screen, key, on_event
+        self.screen, self.key, self.on_event, self.interrupted = screen, key, on_event, interrupted
         self.max_failures, self.patience = max_failures, patience
         self.folder = None if folder is None else Path(folder)
         self._own: list[Executor | Store] = []
         if executor is None:
             if evaluate is None:
                 raise UsageError("A study needs an evaluate function of (proposal, run), or an executor that has one.")
-            executor = Inline(evaluate, self.folder, seed=seed)
+            executor = Inline(evaluate, self.folder, seed=seed, interrupted=self._stopping)
             self._own.append(executor)
         if store is None:
             store = MemoryStore() if self.folder is None else SQLiteStore(self.folder / "store.sqlite")
@@ -103,7 +105,8 @@ class Study:
         self._open: dict[int, None] = {}  # asked and not ended, in order
         self._submitted: set[int] = set()
         self._waiting: dict[int, int] = {}  # a trial, and the running one whose result it waits for
-        self._inbox: deque[Event] = deque()
+        self._inbox: list[Event] = []
+        self._owed: Counter[int] = Counter()  # events still to come of trials that were given up
         self._results: dict[_Kind, int] = {}
         self._running_kinds: dict[_Kind, int] = {}
         self._failures: Counter[_Kind] = Counter()
@@ -120,6 +123,10 @@ class Study:
     def trials(self) -> list[Trial]:
         """Every trial by number, whatever its state."""
         return [self._trials[number] for number in sorted(self._trials)]
+
+    def trial(self, number: int) -> Trial:
+        """Return one trial."""
+        return self._trials[number]
 
     @property
     def best(self) -> Trial | None:
@@ -169,6 +176,9 @@ class Study:
         """
         self._stop.set()
 
+    def _stopping(self) -> bool:
+        return self._stop.is_set() or self.interrupted()
+
     def close(self) -> None:
         """Close what the study made itself: its executor and its store."""
         for own in self._own:
@@ -184,19 +194,19 @@ class Study:
 
     def _loop(self, trials: float) -> None:
         late: float | None = None
-        while not self._stop.is_set():
+        while not self._stopping():
             self._fill(trials)
             if not self._submitted:
                 break
             self._inbox.extend(self.executor.poll(_POLL_SECONDS))
-            while self._inbox:
-                self._arrived(self._inbox.popleft())
+            # What was stopped because the study stops has not ended: it goes on when the study does.
+            self._take_in(halting="" if self._stopping() else None)
             self._give_up_on_failures()
             if self._left() <= 0:
                 late = time.monotonic() if late is None else late
                 if time.monotonic() - late > _GRACE_SECONDS:
                     self._halt("deadline: the time was over before the trial was")
-        if self._stop.is_set():
+        if self._stopping():
             self._halt()
             self.ended = "stopped"
         else:
@@ -209,27 +219,33 @@ class Study:
     def _fill(self, trials: float) -> None:
         """Start trials until every slot is taken or there is a reason not to."""
         self.ended = ""
-        while not self._stop.is_set() and not self.ended:
+        while not self._stopping() and not self.ended:
             self._give_up_on_failures()
             free = self.executor.slots - len(self._submitted)
             if free <= 0 or len(self._waiting) >= self.executor.slots:
                 return
             budget = trials - self._spent - len(self._submitted) - len(self._waiting)
-            earlier = [n for n in self._open if n not in self._submitted and n not in self._waiting]
+            earlier = self._earlier()
             if budget <= 0:
                 self.ended = f"{trials:,} trials were run"
             elif self._left() <= 0:
                 self.ended = "the time was over"
             elif self._idle >= self.patience:
                 self.ended = f"the last {self._idle:,} proposals needed no run: they were known or beyond a limit"
-            elif earlier:
-                self._go_on(self._trials[earlier[0]])
+            elif earlier is not None:
+                self._go_on(self._trials[earlier])
             else:
                 self._ask(int(min(free, budget)))
 
     @property
     def _spent(self) -> int:
         return sum(self._counts[state] for state in ("complete", "failed", "stopped"))
+
+    def _earlier(self) -> int | None:
+        """Return the first trial that was asked, is not over and does not run; there is hardly ever one."""
+        if len(self._open) == len(self._submitted) + len(self._waiting):
+            return None
+        return next(n for n in self._open if n not in self._submitted and n not in self._waiting)
 
     def _go_on(self, trial: Trial) -> None:
         """Start a trial that was asked earlier and never ended, under its number."""
@@ -242,13 +258,16 @@ class Study:
         proposals = self.strategy.ask(n, np.random.default_rng([self.seed, index]), running)
         if not proposals:
             self.ended = "nothing is left to try"
-        for proposal in proposals:
+        asked, problems = [], []
+        for number, proposal in enumerate(proposals, start=index):
             if not self._fits(proposal):
-                return
-            number = len(self._trials)
+                break
             key, metrics, problem = self._look(proposal.arch)
             data = {"proposal": proposal.to_json(), "ask": index, "source_key": key, "metrics": metrics}
-            self._log(Event("asked", number, data, time.time()))
+            asked.append(Event("asked", number, data, time.time()))
+            problems.append(problem)
+        self._log(asked)
+        for number, problem in enumerate(problems, start=index):
             self._start(self._trials[number], problem)
 
     def _fits(self, proposal: Proposal) -> bool:
@@ -301,25 +320,31 @@ class Study:
 
     # Ending.
 
-    def _arrived(self, event: Event, halting: str | None = None) -> None:
-        """Take an executor's word on a trial, and start those that waited for it.
+    def _take_in(self, halting: str | None = None) -> None:
+        """Take an executor's word on what has ended, all of it in one write; start those that waited for it.
 
         While halting, what was stopped has ended only if there is a reason to say so.
         """
-        number = event.trial
-        if number is None or number not in self._submitted:
-            return
-        trial = self._trials[number]
-        self._submitted.remove(number)
-        self._running_kinds.pop(_kind(trial), None)
-        waiting = [w for w, on in self._waiting.items() if on == number]
+        over: list[Event] = []
+        waiting: list[int] = []
+        for event in self._inbox:
+            number = event.trial
+            if number is not None and self._owed[number]:  # of an earlier run of the trial: its right has lapsed
+                self._owed[number] -= 1
+            elif number is not None and number in self._submitted:
+                trial = self._trials[number]
+                self._submitted.remove(number)
+                self._running_kinds.pop(_kind(trial), None)
+                waiting += [w for w, on in self._waiting.items() if on == number]
+                if halting is None or event.data["state"] != "stopped":
+                    over.append(self._ended(number, self._judged(trial, event.data), event.time))
+                elif halting:
+                    over.append(self._ended(number, {**event.data, "reason": halting}, event.time))
+        self._inbox.clear()
         for follower in waiting:
             del self._waiting[follower]
-        if halting is None or event.data["state"] != "stopped":
-            self._finish(number, self._judged(trial, event.data), event.time)
-        elif halting:
-            self._finish(number, {**event.data, "reason": halting}, event.time)
-        if halting is None and self._left() > 0 and not self._stop.is_set():
+        self._log(over)
+        if halting is None and self._left() > 0:
             for follower in waiting:
                 self._start(self._trials[follower], "")
 
@@ -333,19 +358,25 @@ class Study:
                 state, reason = "failed", f"{_DIVERGED} {name} is {metrics[name]}"
         return {"state": state, "metrics": dict(data["metrics"]), "seconds": data["seconds"], "reason": reason}
 
-    def _finish(self, number: int, data: Mapping[str, Any], at: float | None = None) -> None:
+    def _finish(self, number: int, data: Mapping[str, Any]) -> None:
+        self._log([self._ended(number, data, time.time())])
+
+    def _ended(self, number: int, data: Mapping[str, Any], at: float) -> Event:
         complete = {"metrics": {}, "seconds": 0.0, **data}
         if complete["state"] == "complete":
             self._failing.clear()
         elif complete["state"] == "failed" and not complete["reason"].startswith(_AGAIN):
             self._failing.append(complete["reason"])
-        self._log(Event("finished", number, complete, time.time() if at is None else at))
+        return Event("finished", number, complete, at)
 
-    def _log(self, event: Event) -> None:
-        self.store.append(self.name, event)
-        self._take(event)
-        if self.on_event is not None:
-            self.on_event(event)
+    def _log(self, events: Sequence[Event]) -> None:
+        """Write events down, all or none; only then are they true."""
+        if events:
+            self.store.append_many(self.name, events)
+        for event in events:
+            self._take(event)
+            if self.on_event is not None:
+                self.on_event(event)
 
     def _take(self, event: Event) -> None:
         """Take a logged event into account, and tell: the one way in, live or replayed."""
@@ -376,8 +407,7 @@ class Study:
             while self._submitted and (self._inbox or time.monotonic() < until):
                 if not self._inbox:
                     self._inbox.extend(self.executor.poll(_POLL_SECONDS))
-                while self._inbox:
-                    self._arrived(self._inbox.popleft(), halting=reason)
+                self._take_in(halting=reason)
             for number in sorted(self._submitted) if reason else ():  # the executor did not answer
                 self._finish(number, {"state": "stopped", "reason": reason})
         finally:
@@ -385,8 +415,10 @@ class Study:
 
     def _forget(self) -> None:
         """Let go of everything that is under way."""
+        said = {event.trial for event in self._inbox}
         for number in self._submitted:
             self.executor.stop(number)
+            self._owed[number] += number not in said
         self._inbox.clear()
         self._submitted.clear()
         self._waiting.clear()
@@ -429,7 +461,7 @@ class Study:
 
     def _replay(self) -> None:
         """Read the log: check that it is of this search, and tell everything again."""
-        head: Mapping[str, Any] = {"seed": self.seed, "decisions": _described(self.space)}
+        head: Mapping[str, Any] = {"seed": self.seed, "decisions": described(self.space)}
         empty = True
         for event in self.store.events(self.name):
             if event.kind == "note" and "study" in event.data:
@@ -464,27 +496,13 @@ def _excess(metrics: Mapping[str, float], limits: Mapping[str, float]) -> str:
     return "; ".join(f"{name} = {v:g}, allowed {limits[name]:g}" for name, v in known.items() if not v <= limits[name])
 
 
-def _described(space: Space) -> dict[str, str]:
-    """Return a line for every decision, by which a log knows the space it was written for."""
-    return {
-        key: f"{d.kind} {list(d.options)!r} k={d.k}" if d.options else f"{d.kind} {d.low} to {d.high}{' log' * d.log}"
-        for key, d in space.decisions.items()
-    }
-
-
 def _same_search(name: str, logged: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise unless a log was written for the same decisions and seed."""
-    old, new = logged["decisions"], now["decisions"]
-    changes = [
-        *(f"{key} is new" for key in new if key not in old),
-        *(f"{key} is gone" for key in old if key not in new),
-        *(f"{key} was {old[key]}, is {new[key]}" for key in new if key in old and old[key] != new[key]),
-    ]
+    changes = differences(logged["decisions"], now["decisions"])
     if changes:
-        more = f", and {len(changes) - 5} more" if len(changes) > 5 else ""
         raise SpaceError(
-            f"The log of {name!r} was written for another space: {'; '.join(changes[:5])}{more}. Give the search "
-            "another name or folder, or put the space back as it was."
+            f"The log of {name!r} was written for another space: {changes}. Give the search another name or folder, or "
+            "put the space back as it was."
         )
     if logged["seed"] != now["seed"]:
         raise StoreError(

@@ -173,7 +173,7 @@ def order(trials: Sequence[Trial]) -> list[Trial]:
     and what has no result comes last. Several objectives: fewer dominating trials first (Fonseca and Fleming, 1993),
     among equals the less crowded first (Deb et al., 2002). Ties go by trial number, so the order is total and replays.
     """
-    usable = [t for t in trials if t.usable]
+    usable = sorted((t for t in trials if t.usable), key=lambda t: t.number)  # equals are told apart by their number
     if usable and len(usable[0].losses) > 1:
         losses = np.array([t.losses for t in usable])
         beaten = _dominators(losses)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from archsmith import errors
+from archsmith.pipeline import Pause
 
 EVENTS = [
     {"type": "phase", "name": "search", "share_s": 30, "elapsed": 4.0, "budget": 90},
@@ -41,7 +42,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch, make_run: Callable[..., Path]) -> 
             time.sleep(30)
         return SimpleNamespace(folder=make_run())
 
-    fake = SimpleNamespace(search=search, asked=asked)
+    fake = SimpleNamespace(search=search, asked=asked, Pause=Pause)
     monkeypatch.setattr("archsmith.cli.search.load", lambda name: fake)
     return fake
 

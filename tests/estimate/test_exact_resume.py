@@ -107,16 +107,48 @@ def test_channels_last_resumes_as_exactly(run: Callable[..., Trained], tmp_path:
     assert same(resumed.network.state_dict(), straight.network.state_dict())
 
 
-def test_a_damaged_last_state_gives_way_to_the_one_before_the_cool_down(
-    run: Callable[..., Trained], tmp_path: Path
+@pytest.mark.parametrize("cooldown", [1.0, 0.5])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.95])
+def test_a_damaged_last_state_gives_way_to_the_one_before_it(
+    run: Callable[..., Trained], tmp_path: Path, share: float, cooldown: float
 ) -> None:
-    straight = run(RECIPES[0], epochs=4, cooldown=0.5)
+    straight = run(RECIPES[0], epochs=4, cooldown=cooldown)
     with pytest.raises(Killed):
-        run(RECIPES[0], epochs=4, cooldown=0.5, checkpoint=tmp_path, report=kill_after(3))
+        run(RECIPES[0], epochs=4, cooldown=cooldown, checkpoint=tmp_path, report=kill_after(3))
     last = tmp_path / "last.safetensors"
-    last.write_bytes(last.read_bytes()[:-100])
-    resumed = run(RECIPES[0], epochs=4, cooldown=0.5, resume=tmp_path)
+    last.write_bytes(last.read_bytes()[: int(share * last.stat().st_size)])
+    resumed = run(RECIPES[0], epochs=4, cooldown=cooldown, resume=tmp_path)
     assert resumed.resumed and same(resumed.network.state_dict(), straight.network.state_dict())
+    assert "last.safetensors" in resumed.notes[0]
+
+
+def test_a_flipped_bit_is_found_and_said(run: Callable[..., Trained], tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(RECIPES[0], epochs=3, checkpoint=tmp_path, report=kill_after(2))
+    for path in tmp_path.iterdir():
+        data = bytearray(path.read_bytes())
+        data[-9] ^= 1
+        path.write_bytes(data)
+    fresh = run(RECIPES[0], epochs=1, resume=tmp_path)
+    assert not fresh.resumed and all("was altered" in note for note in fresh.notes) and fresh.notes
+
+
+@pytest.mark.parametrize("steps", [1, 7, 12])
+def test_interrupted_between_two_steps_it_saves_and_goes_on_as_if_it_had_not_been(
+    run: Callable[..., Trained], tmp_path: Path, steps: int
+) -> None:
+    looks: list[int] = []
+
+    def interrupted() -> bool:
+        looks.append(1)
+        return len(looks) > steps
+
+    straight = run(RECIPES[1], epochs=3)
+    cut = run(RECIPES[1], epochs=3, checkpoint=tmp_path, interrupted=interrupted)
+    assert cut.stopped and cut.epochs < 3
+    resumed = run(RECIPES[1], epochs=3, checkpoint=tmp_path, resume=[tmp_path, tmp_path / "nothing"])
+    assert resumed.resumed and not resumed.stopped
+    assert same(resumed.network.state_dict(), straight.network.state_dict())
 
 
 def test_a_folder_without_a_usable_state_begins_anew(run: Callable[..., Trained], tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 # Whatever writes a file may say where a fault can be made to happen.
-FILES = {"failpoint", "files"}
+FILES = {"failpoint", "files", "lease"}
 BOTTOM = {"errors", "spec", "run", "quantities"} | FILES
 ARROWS: dict[str, set[str]] = {
     "failpoint": set(),
     "files": {"failpoint"},
+    "lease": {"errors"},
     "errors": set(),
     "spec": set(),
     "run": set(),
@@ -29,7 +30,8 @@ ARROWS: dict[str, set[str]] = {
     "spaces": {"space", "spec", "build.blocks", "build.preprocess", "errors"},
     "report": FILES | {"store", "trial", "space", "build", "errors"},
     "export": FILES | {"build", "task", "spec", "errors"},
-    "cli": BOTTOM | {"trial", "pipeline", "report", "export", "store", "spaces"},
+    "request": {"errors", "quantities", "strategy", "trial", "store"},
+    "cli": BOTTOM | {"request", "trial", "pipeline", "report", "export", "store", "spaces"},
     "__main__": {"cli"},
 }
 ARROWS["pipeline"] = set(ARROWS) - {"cli", "__main__", "bench"} | {"pipeline"}

@@ -30,7 +30,18 @@ def test_importing_does_not_import_torch(code: str) -> None:
     assert loaded(code) == ""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["ls"], ["show", "nowhere"], ["--version"]])
+@pytest.mark.parametrize(
+    "wrong", [["--objective", "acuracy"], ["--strategy", "evolutoin"], ["--space", "mobil"], ["--executor", "here"]]
+)
+def test_a_wrong_name_is_told_before_anything_heavy_is_loaded(wrong: list[str]) -> None:
+    code = f"import sys; from archsmith.cli import main; sys.argv[1:] = {['search', 'digits', *wrong]!r}"
+    ended = "try: main()\nexcept SystemExit as end: assert end.code == 2, end.code"
+    assert loaded(f"{code}\nsys.stderr = open('/dev/null', 'w')\n{ended}\nsys.stderr = sys.__stderr__") == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["search", "--help"], ["ls"], ["show", "nowhere"], ["--version"], ["resume", "nowhere"]]
+)
 def test_commands_that_only_read_do_not_import_torch(arguments: list[str]) -> None:
     run = f"""
 import sys

@@ -6,7 +6,8 @@ import pytest
 import tomli_w
 
 from archsmith.errors import UsageError
-from archsmith.pipeline.request import Request, resolve_limits, resolve_objectives
+from archsmith.request import SPACES, Request, resolve_limits, resolve_objectives
+from archsmith.spaces import names
 from archsmith.trial import maximize, minimize
 
 ACCURACY = maximize("accuracy")
@@ -39,6 +40,8 @@ def test_a_cost_alone_is_no_goal():
         ({"executor": "process"}, "Did you mean 'processes'"),
         ({"formats": ("onx",)}, "Did you mean 'onnx'"),
         ({"trials": 0}, "at least 1"),
+        ({"finalists": 0}, "at least 1"),
+        ({"space": "mobil"}, "Did you mean 'mobile'"),
     ],
 )
 def test_an_unknown_option_names_the_nearest(given, words):
@@ -46,8 +49,15 @@ def test_an_unknown_option_names_the_nearest(given, words):
         Request("digits", 60.0, **given)
 
 
+def test_the_names_of_spaces_are_those_that_there_are():
+    assert set(SPACES) == set(names())
+    for space in ("mynet.py", "mynet.py:space", "C:\\nets\\mynet.py:space", "your own", ""):
+        Request("digits", 60.0, space=space)
+
+
 def test_the_request_survives_its_toml_file():
     request = Request("digits", 60.0, limits={"params": 5e5}, objectives=(ACCURACY,), seed=3, name="a b")
     data = tomllib.loads(tomli_w.dumps(request.to_toml()))
     assert data["limits"] == {"params": 5e5} and data["seed"] == 3 and "target" not in data
+    assert Request.from_toml(data) == request
     assert data["objectives"] == [{"metric": "accuracy", "direction": "max"}]

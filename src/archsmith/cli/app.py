@@ -22,6 +22,7 @@ from archsmith.cli.export import export
 from archsmith.cli.output import console, emit
 from archsmith.cli.predict import predict
 from archsmith.cli.read import ls, show
+from archsmith.cli.resume import resume
 from archsmith.cli.search import search
 from archsmith.cli.spaces import spaces
 from archsmith.errors import ArchsmithError
@@ -36,7 +37,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for _command in (search, predict, show, ls, export, compare, doctor, spaces):
+for _command in (search, resume, predict, show, ls, export, compare, doctor, spaces):
     app.command()(_command)
 
 

@@ -19,6 +19,10 @@ __all__ = ["compare"]
 def compare(
     run: Annotated[str, typer.Argument(help="A run's folder or name.", autocompletion=complete_run)],
     budget: Annotated[str, typer.Option(help="Wall time: 10m, 1h.", metavar="TIME")] = "10m",
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(help="A package of yours that the run's space is made of, to load code from.", metavar="PACKAGE"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -28,5 +32,5 @@ def compare(
     seconds = parse_duration(budget, "--budget")
     folder = find_run(run, out)
     with showing(folder.name, quiet, no_color) as listen:
-        load("archsmith.pipeline").compare(str(folder), budget=seconds, progress=listen)
+        load("archsmith.pipeline").compare(str(folder), budget=seconds, progress=listen, trust=tuple(trust or ()))
     tell(folder, as_json)

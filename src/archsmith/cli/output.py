@@ -32,7 +32,13 @@ def emit_json(data: Mapping[str, Any]) -> None:
 
 def console(no_color: bool = False) -> Console:
     """Return the console of stderr; NO_COLOR and TERM=dumb are honoured."""
-    return Console(stderr=True, no_color=True if no_color else None, highlight=False, soft_wrap=True)
+    made = Console(stderr=True, no_color=True if no_color else None, highlight=False, soft_wrap=True)
+    made.on_broken_pipe = _carry_on  # type: ignore[method-assign]
+    return made
+
+
+def _carry_on() -> None:
+    """Let a search go on when who read its progress is gone; rich would end the process."""
 
 
 def is_live(stream: TextIO) -> bool:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from archsmith.cli.lazy import load
+from archsmith.cli.limits import Latency, Macs, Memory, Params, limits_of
 from archsmith.cli.progress import showing
 from archsmith.cli.read import tell
+from archsmith.cli.stopping import stoppable
 from archsmith.errors import UsageError
-from archsmith.quantities import parse_bytes, parse_count, parse_duration, parse_latency_ms
+from archsmith.quantities import parse_duration
+from archsmith.request import Request, resolve_objectives
 
 __all__ = ["search"]
 
 # The budget counts from here: importing torch, which comes next, is part of the time a person waits.
 _STARTED = time.monotonic()
-_LIMITS = "Limits: what breaks one is never returned"
 _HOW = "How to search"
 _OUT = "Output"
 
@@ -31,20 +33,10 @@ def search(
     budget: Annotated[
         str, typer.Option(help="Wall time for everything together: 90s, 30m, 1h30m.", metavar="TIME")
     ] = "10m",
-    max_latency: Annotated[
-        str | None,
-        typer.Option(help="Time of one sample on this machine: 5ms, 200us.", metavar="TIME", rich_help_panel=_LIMITS),
-    ] = None,
-    max_params: Annotated[
-        str | None, typer.Option(help="Parameters: 500k, 1.5M.", metavar="COUNT", rich_help_panel=_LIMITS)
-    ] = None,
-    max_macs: Annotated[
-        str | None, typer.Option(help="Multiply-adds of one sample: 20M.", metavar="COUNT", rich_help_panel=_LIMITS)
-    ] = None,
-    max_memory: Annotated[
-        str | None,
-        typer.Option(help="Activation memory of one sample: 256kB, 2MiB.", metavar="SIZE", rich_help_panel=_LIMITS),
-    ] = None,
+    max_latency: Latency = None,
+    max_params: Params = None,
+    max_macs: Macs = None,
+    max_memory: Memory = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(help="What to optimise; repeat it for several: accuracy, latency, params.", metavar="METRIC"),
@@ -62,6 +54,9 @@ def search(
         int | None, typer.Option(min=1, help="At most so many trials, beside the budget.", rich_help_panel=_HOW)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seeds everything that is random.", rich_help_panel=_HOW)] = 0,
+    finalists: Annotated[
+        int | None, typer.Option(min=1, help="How many get a final training.", rich_help_panel=_HOW)
+    ] = None,
     folds: Annotated[
         int, typer.Option(min=0, help="Cross-validation with so many folds, for small data.", rich_help_panel=_HOW)
     ] = 0,
@@ -89,41 +84,35 @@ def search(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.", rich_help_panel=_OUT)] = False,
 ) -> None:
     """Search for a network, train it, compare it, test it once, export and explain it, all within the budget."""
-    limits = _limits(max_latency, max_params, max_macs, max_memory)
+    limits = limits_of(max_latency, max_params, max_macs, max_memory)
     seconds = parse_duration(budget, "--budget")
+    resolve_objectives(objective or ())
+    Request(data, seconds, strategy=strategy or "halving", executor=executor or "auto", space=space or "")
     if folds == 1:
         raise UsageError("--folds 1 leaves nothing to validate on; give 0 for one split, or 2 and more.")
     with showing(name or data, quiet, no_color) as listen:
-        result = load("archsmith.pipeline").search(
-            data,
-            budget=seconds,
-            target=target,
-            limits=limits,
-            objectives=tuple(objective or ()),
-            space=space,
-            strategy=strategy,
-            seed=seed,
-            trials=trials,
-            out=str(out),
-            name=name,
-            executor=executor,
-            device=device,
-            store=store,
-            folds=folds,
-            progress=listen,
-            started=_STARTED,
-        )
+        pipeline = load("archsmith.pipeline")
+        pause = pipeline.Pause()
+        with stoppable(pause, quiet):
+            result = pipeline.search(
+                data,
+                budget=seconds,
+                target=target,
+                limits=limits,
+                objectives=tuple(objective or ()),
+                space=space,
+                strategy=strategy,
+                seed=seed,
+                trials=trials,
+                out=str(out),
+                name=name,
+                executor=executor,
+                device=device,
+                store=store,
+                folds=folds,
+                finalists=finalists,
+                progress=listen,
+                started=_STARTED,
+                pause=pause,
+            )
     tell(Path(result.folder), as_json)
-
-
-def _limits(latency: str | None, params: str | None, macs: str | None, memory: str | None) -> dict[str, Any]:
-    limits: dict[str, Any] = {}
-    if latency is not None:
-        limits["latency_ms"] = parse_latency_ms(latency, "--max-latency")
-    if params is not None:
-        limits["params"] = parse_count(params, "--max-params")
-    if macs is not None:
-        limits["macs"] = parse_count(macs, "--max-macs")
-    if memory is not None:
-        limits["activation_bytes"] = parse_bytes(memory, "--max-memory")
-    return limits

@@ -5,9 +5,9 @@ from archsmith.estimate.checkpoint import load_checkpoint, save_checkpoint
 from archsmith.estimate.cross_validate import CrossValidated
 from archsmith.estimate.evaluation import evaluate, outputs
 from archsmith.estimate.machine import Machine
-from archsmith.estimate.measure import measure_machine, step_seconds
+from archsmith.estimate.measure import measure_machine, step_seconds, unmeasured_machine
 from archsmith.estimate.settings import Settings
-from archsmith.estimate.state import load_weights
+from archsmith.estimate.state import load_curve, load_weights, save_weights, seconds_spent
 from archsmith.estimate.train_estimator import CHECKPOINT, Diverged, TrainEstimator
 from archsmith.estimate.training import Divergence, Trained, train
 
@@ -23,10 +23,14 @@ __all__ = [
     "augment",
     "evaluate",
     "load_checkpoint",
+    "load_curve",
     "load_weights",
     "measure_machine",
     "outputs",
     "save_checkpoint",
+    "save_weights",
+    "seconds_spent",
     "step_seconds",
     "train",
+    "unmeasured_machine",
 ]

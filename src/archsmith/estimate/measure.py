@@ -24,7 +24,7 @@ from archsmith.estimate.settings import Settings
 from archsmith.estimate.step import make_step
 from archsmith.task import Task
 
-__all__ = ["checked_device", "measure_machine", "step_seconds"]
+__all__ = ["checked_device", "measure_machine", "step_seconds", "unmeasured_machine"]
 
 # Less precise arithmetic and many small trials side by side have their price; they must earn it.
 _PRECISION_GAIN, _FORMAT_GAIN, _SLOTS_GAIN = 1.10, 1.03, 1.15
@@ -61,13 +61,19 @@ def measure_machine(
     so busy that the time is then over, nothing else is. The notes say what was found.
     """
     settings = settings or Settings()
-    device, cores = checked_device(device) if device else _device(), _cores()
-    base = Machine(device, threads=cores, notes=(f"{cores} core{'s' * (cores > 1)}, device {device}",))
+    base = unmeasured_machine(device)
+    device, cores = base.device, base.threads
     with borrowed_generators(device, 0):
         chosen = _choose_format(base, task, make_network, settings, 0.5 * seconds)
         if device != "cpu" or cores == 1:
             return chosen
         return _choose_slots(chosen, task, make_network, settings, 0.5 * seconds)
+
+
+def unmeasured_machine(device: str | None = None) -> Machine:
+    """Return the machine as it is used where nothing was measured: float32, one training on all cores."""
+    device, cores = checked_device(device) if device else _device(), _cores()
+    return Machine(device, threads=cores, notes=(f"{cores} core{'s' * (cores > 1)}, device {device}",))
 
 
 def _choose_format(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,14 @@ __all__ = [
     "TRUNK",
     "Average",
     "State",
+    "load_curve",
     "load_weights",
     "make_average",
     "newest",
     "restore",
     "save_state",
     "save_weights",
+    "seconds_spent",
 ]
 
 LAST = "last.safetensors"
@@ -162,9 +166,17 @@ def restore(state: State, feed: Feed, tensors: dict[str, Tensor], scalars: dict[
     state.curve = [dict(row) for row in scalars["curve"]]
 
 
-def save_weights(folder: Path, network: nn.Module) -> None:
-    """Write the weights of a finished training; its unfinished states are no longer needed."""
-    save_checkpoint(folder / _FINAL, network.state_dict(), {})
+def seconds_spent(folder: Path) -> float:
+    """Return the seconds of training that went into the newest usable state in ``folder``; 0 without one."""
+    for name in (LAST, _BEFORE, TRUNK):
+        with contextlib.suppress(StoreError):
+            return float(load_checkpoint(folder / name)[1]["seconds"])
+    return 0.0
+
+
+def save_weights(folder: Path, network: nn.Module, curve: Sequence[Mapping[str, float]]) -> None:
+    """Write the weights of a finished training with its curve; its unfinished states are no longer needed."""
+    save_checkpoint(folder / _FINAL, network.state_dict(), {"curve": [dict(row) for row in curve]})
     for name in (LAST, _BEFORE):
         (folder / name).unlink(missing_ok=True)
 
@@ -172,6 +184,11 @@ def save_weights(folder: Path, network: nn.Module) -> None:
 def load_weights(folder: Path) -> dict[str, Tensor]:
     """Return the weights that a finished training left in ``folder``. Raises ``StoreError`` if they are unusable."""
     return load_checkpoint(folder / _FINAL)[0]
+
+
+def load_curve(folder: Path) -> tuple[dict[str, float], ...]:
+    """Return the curve that a finished training left in ``folder``. Raises ``StoreError`` if it is unusable."""
+    return tuple(load_checkpoint(folder / _FINAL)[1].get("curve", ()))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -229,7 +229,7 @@ class _Loop:
             if state.average is not None:
                 state.network.load_state_dict(state.average.network.state_dict())
             if self.checkpoint is not None and not self.clock.stopped:
-                save_weights(self.checkpoint, state.network)
+                save_weights(self.checkpoint, state.network, state.curve)
         else:
             row = {}
         metrics = {name: value for name, value in row.items() if name != "epoch"}

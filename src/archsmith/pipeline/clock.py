@@ -66,21 +66,18 @@ class Clock:
     """Monotonic time against the budget, and what each phase took.
 
     ``started`` is a time of ``time.monotonic``: the command line passes the moment it was called, so that importing
-    libraries counts as well.
+    libraries counts as well. ``before`` is what earlier processes spent on the same run.
     """
 
     budget: float
     started: float = field(default_factory=time.monotonic)
+    before: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)
 
     def elapsed(self) -> float:
-        """Return the seconds since the start."""
-        return time.monotonic() - self.started
+        """Return the seconds that were spent on the run."""
+        return self.before + time.monotonic() - self.started
 
     def left(self, reserve: float = 0.0) -> float:
         """Return the seconds that are left when ``reserve`` is kept back; never negative."""
         return max(0.0, self.budget - reserve - self.elapsed())
-
-    def deadline(self, reserve: float = 0.0) -> float:
-        """Return the time of ``time.monotonic`` at which only ``reserve`` seconds are left."""
-        return self.started + self.budget - reserve

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from torch import Tensor, nn
 
 from archsmith.build.module import build
-from archsmith.estimate import Machine, Settings, train
+from archsmith.estimate import Machine, Settings
 from archsmith.pipeline.clock import Clock
+from archsmith.pipeline.journal import Journal
+from archsmith.pipeline.kept import Budget, train_kept
+from archsmith.pipeline.pause import Pause
 from archsmith.space import Arch, Space, sample
 from archsmith.spaces import designs
 from archsmith.task import Split, Task, metrics
@@ -87,26 +91,32 @@ def train_contenders(
     longest: float,
     seed: int,
     say: Callable[[str], None],
+    journal: Journal,
+    pause: Pause,
     least_count: int = 2,
 ) -> tuple[list[Comparison], list[str]]:
     """Train contenders for the same time each with the winner's recipe; return them, and the names that did not fit.
 
     Each gets an equal part of ``share`` seconds but no more than ``longest``; as many take part as get ``least``
     seconds or more. The winner counts among them, so that the comparison is at equal cost, and fewer than
-    ``least_count`` are not worth it.
+    ``least_count`` are not worth it. What was decided and trained is kept in ``journal``, and not done again.
     """
     share = min(share, clock.left(reserve))
-    fitting = min(len(waiting), int(share / max(least, 0.5)))
-    if fitting < least_count:
-        return [], [c.name for c in waiting if c.kind != "winner"]
-    each = min(share / fitting, longest)
+    planned = journal.get("compare")
+    if planned is None:
+        fitting = min(len(waiting), int(share / max(least, 0.5)))
+        each = min(share / max(fitting, 1), longest)
+        planned = journal.put("compare", {"fitting": fitting if fitting >= least_count else 0, "each": each})
+    each = float(planned["each"])
     done: list[Comparison] = []
-    for contender in waiting[:fitting]:
-        seconds = min(each, clock.left(reserve))
-        if seconds < 0.5 * each:
+    for place, contender in enumerate(waiting[: int(planned["fitting"])]):
+        left, kept = min(each, clock.left(reserve)), journal.place("compare") / str(place)
+        if left < 0.5 * each and not kept.exists():
             break
-        say(f"{contender.name}: {seconds:.0f} s")
-        trained = train(contender.make(seed), task, recipe, machine=machine, seed=seed, seconds=seconds)
+        say(f"{contender.name}: {each:.0f} s")
+        budget = Budget(each, left)
+        make = partial(contender.make, seed)
+        trained = train_kept(kept, make, task, recipe, budget, machine=machine, seed=seed, pause=pause)
         note = f"diverged: {trained.diverged}" if trained.diverged else ""
         done.append(
             Comparison(contender.name, contender.kind, trained.metrics, trained.seconds, None, trained.network, note)

@@ -29,13 +29,13 @@ def describe(
     request, task, winner, study = work.request, work.task, work.finalists[0], work.study
     assert study is not None
     name = work.objective.metric
-    best_seed = min(winner.seeds, key=lambda s: work.objective.loss(s[1].metrics), default=None)
     return {
         "schema_version": 1,
         "name": request.name,
         "status": "finished",
+        "history": work.journal.state["history"],
         "verdict": verdict,
-        "task": {**task.to_json(), "baseline": baseline(task), "test_openings": task.test_openings},
+        "task": {**task.to_json(), "baseline": baseline(task), "test_openings": work.openings},
         "budget_s": request.budget,
         "phases": phases(work),
         "machine": {**work.machine.to_json(), "cpu": cpu_name()},
@@ -54,7 +54,7 @@ def describe(
             "metrics": dict(metrics),
             "test": dict(test),
             "seeds": [{"seed": s, "metrics": dict(t.metrics)} for s, t in winner.seeds],
-            "curve": _curve(best_seed[1].curve if best_seed else (), name),
+            "curve": _curve(winner.curve, name),
             "source": source,
         },
         "finalists": [f.to_json(name) for f in work.finalists],

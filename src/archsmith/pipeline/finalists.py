@@ -12,8 +12,11 @@ from torch import nn
 
 from archsmith.build.module import build
 from archsmith.errors import StoreError
-from archsmith.estimate import CHECKPOINT, Machine, Settings, Trained, load_weights, train
+from archsmith.estimate import CHECKPOINT, Machine, Settings, Trained, load_curve, load_weights
 from archsmith.pipeline.clock import Clock
+from archsmith.pipeline.journal import Journal
+from archsmith.pipeline.kept import Budget, train_kept
+from archsmith.pipeline.pause import Pause
 from archsmith.space import Space, settings
 from archsmith.task import Task
 from archsmith.trial import Objective, Trial, front, leaders, order
@@ -22,6 +25,7 @@ __all__ = [
     "CONTINUED",
     "KEPT",
     "MOST_FINALISTS",
+    "REPEATABLE_FINALISTS",
     "SCRATCH",
     "Finalist",
     "choose",
@@ -34,6 +38,7 @@ SCRATCH = "trained from scratch"
 CONTINUED = "continued from the search checkpoint"
 KEPT = "the search checkpoint itself"
 MOST_FINALISTS = 4
+REPEATABLE_FINALISTS = 2  # where their number must not depend on how fast the machine is
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Finalist:
     origin: str
     seeds: tuple[tuple[int, Trained], ...]
     seconds: float
+    curve: tuple[Mapping[str, float], ...] = ()
 
     def values(self, metric: str) -> list[float]:
         """Return a metric over the seeds."""
@@ -114,53 +120,60 @@ def train_finalists(
     folder: Path,
     seed: int,
     say: Callable[[str], None],
+    journal: Journal,
+    pause: Pause,
+    most: int | None = None,
+    repeatable: bool = False,
 ) -> list[Finalist]:
     """Train the chosen trials within ``share`` seconds, best first, and return them ordered by the main objective.
 
     How many trainings there are follows from how long a good one takes: a small budget trains the first one once,
     well; a larger one trains more finalists, then more seeds. ``reserve`` seconds of the budget are left untouched.
+    ``most`` says how many finalists there are instead. Where the run must be ``repeatable``, neither that nor how long
+    they train depends on the clock. What was decided and trained is kept in ``journal``, and not done again.
     """
     share = min(share, clock.left(reserve))
-    good = wanted_epochs(task.spec.samples) * epoch_seconds(chosen[0])
-    several = len(chosen[0].losses) > 1
-    trainings = max(1, min(int(share / good), 12))
-    count = min(len(chosen), MOST_FINALISTS, max(trainings, 3 if several else 1))
-    seeds = max(1, trainings // count)
-    each = share / (count * seeds)
-    say(f"{count} finalist{'s' * (count > 1)}, {seeds} seed{'s' * (seeds > 1)} each, {each:.0f} s a training")
+    wanted = wanted_epochs(task.spec.samples)
+    planned = journal.get("final")
+    if planned is None:
+        several = len(chosen[0].losses) > 1
+        good = wanted * epoch_seconds(chosen[0])
+        trainings = REPEATABLE_FINALISTS if repeatable else max(1, min(int(share / good), 12))
+        count = min(len(chosen), most or min(MOST_FINALISTS, max(trainings, 3 if several else 1)))
+        seeds = max(1, trainings // count)
+        planned = journal.put("final", {"count": count, "seeds": seeds, "each": share / (count * seeds)})
+    count, seeds, each = int(planned["count"]), int(planned["seeds"]), float(planned["each"])
+    how = f"{wanted:.3g} epochs" if repeatable else f"{each:.0f} s"
+    say(f"{count} finalist{'s' * (count > 1)}, {seeds} seed{'s' * (seeds > 1)} each, {how} a training")
     found: list[Finalist] = []
     for place, trial in enumerate(chosen[:count]):
         runs: list[tuple[int, Trained]] = []
         spent = trial.metrics.get("epochs", 0.0) * epoch_seconds(trial)
         for k in range(seeds):
             rest = count * seeds - place * seeds - k
-            seconds = min(each * 1.05, clock.left(reserve) / rest)
-            if seconds < 1.0 and found:
+            left = clock.left(reserve) / rest
+            kept = journal.place("final") / f"{trial.number}-{seed + k}"
+            if left < 1.0 and found and not kept.exists():
                 break
-            trained = _train_one(trial, space, task, machine, seed + k, seconds, folder, k == 0, spent)
+            begun = spent > min(each * 1.05, left)  # the checkpoint already holds more training than there is time for
+            resume = [_folder(folder, trial)] if k == 0 and begun and not repeatable else []
+            trained = train_kept(
+                kept,
+                lambda trial=trial, k=k: build(space, trial.arch, seed=seed + k),  # type: ignore[misc]
+                task,
+                Settings.from_values(settings(space, trial.arch)),
+                Budget(each * 1.05, left, wanted if repeatable else None),
+                machine=machine,
+                seed=seed + k,
+                resume=resume,
+                pause=pause,
+            )
+            if repeatable and trained.stopped:
+                say("the time was over before a final training was, so the same seed may end otherwise next time")
             runs.append((seed + k, trained))
         if runs:
             found.append(_finalist(trial, runs, space, objective, folder))
     return sorted(found, key=lambda f: objective.loss(f.metrics))
-
-
-def _train_one(
-    trial: Trial,
-    space: Space,
-    task: Task,
-    machine: Machine,
-    seed: int,
-    seconds: float,
-    folder: Path,
-    first: bool,
-    spent: float,
-) -> Trained:
-    recipe = Settings.from_values(settings(space, trial.arch))
-    network = build(space, trial.arch, seed=seed)
-    resume = None
-    if first and spent > seconds:  # the checkpoint already holds more training than there is time for now
-        resume = _folder(folder, trial)
-    return train(network, task, recipe, machine=machine, seed=seed, seconds=max(seconds, 0.5), resume=resume)
 
 
 def _folder(folder: Path, trial: Trial) -> Path:
@@ -184,7 +197,8 @@ def _finalist(
     if weights is not None and (best is None or objective.loss(trial.metrics) < objective.loss(best.metrics)):
         network = build(space, trial.arch, seed=0)
         network.load_state_dict(weights)
-        return Finalist(trial, network.eval(), trial.metrics, KEPT, tuple(runs), trial.seconds)
+        curve = load_curve(_folder(folder, trial))
+        return Finalist(trial, network.eval(), trial.metrics, KEPT, tuple(runs), trial.seconds, curve)
     best = best or runs[0][1]
     origin = CONTINUED if best.resumed else SCRATCH
-    return Finalist(trial, best.network, best.metrics, origin, tuple(runs), best.seconds)
+    return Finalist(trial, best.network, best.metrics, origin, tuple(runs), best.seconds, best.curve)

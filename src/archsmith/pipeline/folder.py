@@ -26,7 +26,7 @@ from archsmith.errors import UsageError
 from archsmith.files import write_text
 from archsmith.store import masked
 
-__all__ = ["cpu_name", "environment", "make_folder", "write_json", "write_manifest", "write_toml"]
+__all__ = ["cpu_name", "environment", "make_folder", "read_json", "write_json", "write_manifest", "write_toml"]
 
 _PACKAGES = ("archsmith", "torch", "numpy", "scikit-learn", "safetensors", "onnx", "onnxruntime", "pillow")
 
@@ -43,9 +43,18 @@ def make_folder(out: str | Path, name: str) -> Path:
     return folder
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: Any, place: str = "") -> None:
     """Write JSON that every reader takes: numbers that are not finite become null."""
-    write_text(path, json.dumps(_finite(data), indent=1, ensure_ascii=False) + "\n", f"run.{path.stem}")
+    write_text(path, json.dumps(_finite(data), indent=1, ensure_ascii=False) + "\n", place or f"run.{path.stem}")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the mapping that a JSON file holds; None when the file is missing or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def write_toml(path: Path, data: Mapping[str, Any]) -> None:
@@ -63,7 +72,7 @@ def _finite(data: Any) -> Any:
     return data
 
 
-def environment(seed: int, threads: int) -> dict[str, Any]:
+def environment(seed: int) -> dict[str, Any]:
     """Return what a run depends on beside its settings: versions, hardware, seed, threads."""
     versions = {}
     for package in _PACKAGES:
@@ -78,7 +87,6 @@ def environment(seed: int, threads: int) -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "seed": seed,
-        "threads": threads,
         "command": masked(shlex.join(["archsmith", *sys.argv[1:]])) if Path(sys.argv[0]).name == "archsmith" else None,
     }
 
@@ -99,7 +107,7 @@ def write_manifest(folder: Path) -> None:
         relative = path.relative_to(folder).as_posix()
         if (
             path.is_file()
-            and not relative.startswith(("MANIFEST", "store.sqlite"))
+            and not relative.startswith(("MANIFEST", "store.sqlite", "phases/", "run.l"))
             and not path.name.startswith(".tmp-")
         ):
             digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -19,9 +19,10 @@ from archsmith.space import Arch, Space, mutate, sample, settings
 from archsmith.task import Task
 from archsmith.trial import score
 
-__all__ = ["PROBE_SECONDS", "Pace", "Probe", "Screen", "Tempo", "measure_tempo", "probe", "shipped"]
+__all__ = ["PROBED", "PROBE_SECONDS", "Pace", "Probe", "Screen", "Tempo", "measure_tempo", "probe", "shipped"]
 
 PROBE_SECONDS = 6.0
+PROBED = 64
 _ENOUGH = 16  # feasible architectures found at random, after which it is known that they are not rare
 
 
@@ -134,16 +135,16 @@ class Probe:
         return self.accepted * 4 < self.drawn
 
 
-def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.random.Generator) -> Probe:
+def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.random.Generator, least: int = 4) -> Probe:
     """Look for architectures that satisfy the limits, before anything is trained.
 
-    Random ones first; where none does, the least broken one is improved by mutation, for some seconds. Raises
-    ``LimitError`` with the closest the space can get when nothing is found.
+    At least ``least`` random ones first; where none does, the least broken one is improved by mutation, for some
+    seconds. Raises ``LimitError`` with the closest the space can get when nothing is found.
     """
     until = time.monotonic() + PROBE_SECONDS / 2
     seen: list[tuple[float, Arch, dict[str, float]]] = []
     accepted: list[Arch] = []
-    while len(seen) < 64 and len(accepted) < _ENOUGH and (time.monotonic() < until or len(seen) < 4):
+    while len(seen) < PROBED and len(accepted) < _ENOUGH and (time.monotonic() < until or len(seen) < least):
         seen.append(_judge(sample(space, rng), screen, limits))
         if seen[-1][0] == 0:
             accepted.append(seen[-1][1])

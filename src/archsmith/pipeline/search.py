@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archsmith.pipeline.clock import Clock, Shares, plan
+from archsmith.errors import UsageError
+from archsmith.lease import take
+from archsmith.pipeline.clock import plan
+from archsmith.pipeline.conduct import Given, conduct
 from archsmith.pipeline.folder import make_folder, write_toml
-from archsmith.pipeline.request import FORMATS, Request, resolve_limits, resolve_objectives
+from archsmith.pipeline.journal import Journal
+from archsmith.pipeline.pause import Pause
 from archsmith.pipeline.result import Result
-from archsmith.pipeline.ship import ship
-from archsmith.pipeline.work import Progress, Work
+from archsmith.pipeline.work import Progress
 from archsmith.quantities import parse_duration
+from archsmith.request import FORMATS, OWN, Request, resolve_limits, resolve_objectives
 from archsmith.space import Space
-from archsmith.spaces import default, resolve
 from archsmith.store import PostgreSQLStore
-from archsmith.strategy import find, require
-from archsmith.task import Task, load, main_objective
+from archsmith.task import Task
 from archsmith.trial import Objective
 
 __all__ = ["search"]
@@ -42,8 +46,10 @@ def search(
     folds: int = 0,
     formats: Sequence[str] = FORMATS,
     store: str | None = None,
+    finalists: int | None = None,
     progress: Progress | None = None,
     started: float | None = None,
+    pause: Pause | None = None,
     **options: Any,
 ) -> Result:
     """Find, train, compare, export and explain a network for a person's data, inside their limits and their time.
@@ -53,32 +59,26 @@ def search(
     (``"30m"``). ``limits`` are upper bounds (``{"latency_ms": 5, "params": "500k"}``) that the result never breaks.
     ``space`` is the name of a ready-made one, ``"mynet.py:space"`` or a ``Space``. ``trials`` bounds the search beside
     the time. ``progress`` is called with each event; ``started`` is the time of ``time.monotonic`` the budget counts
-    from. Everything is written to a new folder under ``out``; with ``store``, such as
-    ``"postgresql://me@host/database"``, the log is kept in that database, and its plain-text copy in the folder.
+    from. ``finalists`` is how many get a final training, ``pause`` a way to stop from elsewhere. Everything is
+    written to a new folder under ``out``, from which ``resume`` goes on with whatever was stopped; with ``store``, such
+    as ``"postgresql://me@host/database"``, the log is kept in that database, and its plain-text copy in the folder.
 
     Raises ``DataError``, ``SpaceError`` and ``BudgetError`` before anything is trained, and ``LimitError`` as soon as
     it is known that nothing can satisfy the limits.
     """
+    began = time.monotonic() if started is None else started
     seconds = parse_duration(budget)
-    clock = Clock(seconds, time.monotonic() if started is None else started)
-    shares = plan(seconds, exports=len(formats))
-    bounds = resolve_limits(limits or {})
-    say = progress or (lambda event: None)
-    announce = _announcer(say, clock, shares)
-
-    announce("check the data")
-    resolve_objectives(objectives, Objective("accuracy", "max"))  # a wrong name is told before the data is read
+    plan(seconds, exports=len(formats))
     if store is not None:
-        PostgreSQLStore(store).close()  # a database that cannot be written is told before the data is read as well
-    task = load(data, target=target, seed=seed, folds=folds, name=name, **options)
-    found, space_name = _space(space, task)
+        PostgreSQLStore(store).close()  # a database that cannot be written is told before the data is read
+    in_memory = not isinstance(data, str | Path)
     request = Request(
-        str(data) if isinstance(data, str | Path) else task.name,
+        type(data).__name__ if in_memory else str(data),
         seconds,
-        None if target is None else str(target),
-        bounds,
-        resolve_objectives(objectives, main_objective(task)),
-        space_name,
+        target,
+        resolve_limits(limits or {}),
+        resolve_objectives(objectives),
+        OWN if isinstance(space, Space) else space or "",
         strategy or "halving",
         seed,
         trials,
@@ -86,40 +86,31 @@ def search(
         executor or "auto",
         folds,
         tuple(formats),
-        name or task.name,
-        in_memory=not isinstance(data, str | Path),
+        name or _name(data),
+        in_memory=in_memory,
         store=store,
+        finalists=finalists,
+        options=options,
+        started_in=os.getcwd(),
     )
-    require(find(request.strategy), found, objectives=len(request.objectives), limits=bool(bounds))
     folder = make_folder(out, request.name)
-    write_toml(folder / "run.toml", request.to_toml())
-    work = Work(request, task, found, folder, clock, shares, announce, say)
-    for note in task.notes:
-        work.note(note)
+    lease = take(folder)
     try:
-        work.run()
-        return ship(work)
-    finally:
-        work.close()
+        write_toml(folder / "run.toml", request.to_toml())
+        given = Given(data if in_memory else None, space if isinstance(space, Space) else None)
+        return conduct(folder, request, given, progress or (lambda event: None), began, pause or Pause(), lease)
+    except UsageError:
+        if Journal.of(folder).get("check") is None:  # nothing was begun
+            lease.release()
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
-def _space(space: str | Space | None, task: Task) -> tuple[Space, str]:
-    if isinstance(space, Space):
-        return space, "your own"
-    if space is None:
-        return default(task.spec), {"image": "mobile", "table": "mlp"}[task.spec.kind]
-    return resolve(space, task.spec), space
-
-
-def _announcer(say: Progress, clock: Clock, shares: Shares) -> Callable[[str], None]:
-    planned = shares.items()
-    began: list[tuple[str, float]] = []
-
-    def announce(phase: str) -> None:
-        now = clock.elapsed()
-        if began:
-            clock.spent[began[-1][0]] = now - began[-1][1]
-        began.append((phase, now if began else 0.0))
-        say({"type": "phase", "name": phase, "share_s": planned.get(phase), "elapsed": now, "budget": clock.budget})
-
-    return announce
+def _name(data: Any) -> str:
+    """Return what a run is called where nobody says: the data's name."""
+    if isinstance(data, Task):
+        return data.name
+    if isinstance(data, str | Path):
+        path = Path(data).expanduser()
+        return (path.resolve().name if path.is_dir() else path.name.split(".")[0]) or "data"
+    return "arrays" if isinstance(data, tuple | list) else type(data).__name__.lower()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from archsmith.build.source import shipped_source
 from archsmith.errors import ExportError
 from archsmith.export import Facts, available_formats, check, convert, export
 from archsmith.export.write import FILES
+from archsmith.failpoint import hit
 from archsmith.pipeline.comparisons import Comparison, measure
 from archsmith.pipeline.describe import describe, phases, standard_error
 from archsmith.pipeline.folder import write_json, write_manifest
@@ -24,7 +27,7 @@ from archsmith.report.write import write_reports
 from archsmith.task import Split
 from archsmith.trial import front
 
-__all__ = ["REPORTING_S", "export_again", "ship"]
+__all__ = ["REPORTING_S", "export_again", "ship", "weights_hash"]
 
 REPORTING_S = 3.0
 
@@ -39,12 +42,10 @@ def ship(work: Work) -> Result:
     winner, task, request = work.finalists[0], work.task, work.request
     network = shipped(task, winner.network)
     known = {**winner.metrics, **costs(network, tuple(task.train.x.shape[1:]))}
-    test = task.open_test()  # the only place: everything that is chosen was chosen above
-    tested = measure(task, network, test)
-    work.compared = [_tested(work, c, test) for c in work.compared]
+    tested = _test(work, network)
     text = shipped_source(work.space, winner.trial.arch, task.preprocess, _after(task.postprocess))
     error = standard_error(work.objective, known, task, winner.values(work.objective.metric))
-    words = verdict(work.objective, known, tested, work.compared, work.missing, request.limits, error)
+    words = verdict(work.objective, known, tested, work.compared, work.missing, request.limits, error, work.openings)
     data = describe(work, known, tested, text, words)
     best = work.folder / "best"
     facts = Facts(
@@ -59,6 +60,7 @@ def ship(work: Work) -> Result:
         (words, *task.notes),
     )
     export(network, text, facts, task.valid.x[:7], best, ["safetensors"])
+    data["best"]["weights"] = weights_hash(network)
     data["best"]["metrics"]["bytes"] = (best / "model.safetensors").stat().st_size
     data["best"]["tree"] = block_of(winner.network).to_json()
     write_json(best / "arch.json", winner.trial.arch.to_json())
@@ -73,10 +75,41 @@ def ship(work: Work) -> Result:
     write_json(work.folder / "result.json", data)
     report = write_reports(work.folder)
     write_manifest(work.folder)
+    work.journal.save(status="finished")
+    work.journal.clear()
     work.say({"type": "done", "report": str(report)})
     assert work.study is not None
     found = Best(network, data["best"]["metrics"], tested, dict(winner.trial.arch), text)
     return Result(found, tuple(front(work.study.trials)), report, work.folder, data)
+
+
+def _test(work: Work, network: nn.Module) -> dict[str, float]:
+    """Open the test split and measure the winner and what it is compared with, unless that was done before.
+
+    The choice is on the disk before the split is opened, and the outcome after it: a search that is killed in between
+    goes on with the same choice, so that it is still one opening.
+    """
+    journal, task = work.journal, work.task
+    frozen = {"trial": work.finalists[0].trial.number, "weights": weights_hash(network)}
+    known = journal.get("test")
+    if known is None or known["frozen"] != frozen:
+        journal.put("opening", frozen)
+        hit("test.opened")
+        test = task.open_test()  # the only place: everything that is chosen was chosen above
+        work.compared = [_tested(work, c, test) for c in work.compared]
+        rivals = {c.name: dict(c.test) for c in work.compared}
+        known = journal.put("test", {"frozen": frozen, "winner": measure(task, network, test), "rivals": rivals})
+    work.compared = [replace(c, test=known["rivals"].get(c.name, {})) for c in work.compared]
+    return dict(known["winner"])
+
+
+def weights_hash(network: nn.Module) -> str:
+    """Return the SHA-256 of a network's parameters and buffers, by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _exports(work: Work, best: Path) -> list[dict[str, Any]]:

@@ -26,15 +26,17 @@ def verdict(
     missing: Sequence[str],
     limits: Mapping[str, float],
     noise: float,
+    openings: int = 1,
 ) -> str:
     """Return a paragraph: the result on the test split, the comparison at equal cost, and the limits.
 
     ``noise`` is the standard error of the main metric on the split that is compared; what is closer than two of them
-    is called a tie.
+    is called a tie. ``openings`` counts how often the test split was opened in the life of the run.
     """
     name = objective.metric
+    times = "once" if openings == 1 else f"{openings} times, for as many choices: the run was extended"
     parts = [
-        f"The network reaches {say_metric(name, test[name])} on the test split, which was opened once"
+        f"The network reaches {say_metric(name, test[name])} on the test split, which was opened {times}"
         f" (validation: {say_metric(name, metrics[name])}), with {metrics['params']:,.0f} parameters and"
         f" {metrics['latency_ms']:.2f} ms for one sample on this machine."
     ]

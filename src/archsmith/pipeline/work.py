@@ -17,15 +17,17 @@ from archsmith.build.latency import latency
 from archsmith.build.module import build
 from archsmith.build.source import source_key
 from archsmith.errors import BudgetError, LimitError, UsageError
-from archsmith.estimate import CrossValidated, Machine, Settings, TrainEstimator, measure_machine
+from archsmith.estimate import CrossValidated, Machine, Settings, TrainEstimator, measure_machine, unmeasured_machine
 from archsmith.execute import Executor, Inline, Processes
 from archsmith.pipeline.clock import Clock, Shares
 from archsmith.pipeline.comparisons import Comparison, boosting, contenders, train_contenders
 from archsmith.pipeline.finalists import Finalist, choose, train_finalists, wanted_epochs
-from archsmith.pipeline.folder import environment, write_json
+from archsmith.pipeline.folder import read_json, write_json
+from archsmith.pipeline.journal import Journal
 from archsmith.pipeline.load import Load
-from archsmith.pipeline.request import LIMITS, Request
-from archsmith.pipeline.screen import Pace, Probe, Screen, Tempo, measure_tempo, probe, shipped
+from archsmith.pipeline.pause import Pause
+from archsmith.pipeline.screen import PROBED, Pace, Probe, Screen, Tempo, measure_tempo, probe, shipped
+from archsmith.request import LIMITS, Request
 from archsmith.space import Arch, Space, sample, settings
 from archsmith.spaces import starts
 from archsmith.store import PostgreSQLStore, SQLiteStore, Store, mirror_path
@@ -71,6 +73,8 @@ class Work:
     shares: Shares
     announce: Callable[[str], None]
     say: Progress
+    journal: Journal
+    pause: Pause = field(default_factory=Pause)
     machine: Machine = field(default_factory=Machine)
     tempo: Tempo | None = None
     screen: Screen | None = None
@@ -81,6 +85,8 @@ class Work:
     finalists: list[Finalist] = field(default_factory=list)
     compared: list[Comparison] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    first: tuple[Arch, ...] = ()
+    leading: Trial | None = None
 
     def note(self, text: str) -> None:
         """Tell something that a person should know."""
@@ -99,6 +105,11 @@ class Work:
             self.store.close()
 
     @property
+    def openings(self) -> int:
+        """How often the test split was opened in the life of the run: once for each choice that was frozen."""
+        return len(list(self.journal.folder.glob("*-opening.json")))
+
+    @property
     def objective(self) -> Objective:
         """The main objective: the first that is not a cost."""
         return next(o for o in self.request.objectives if o.metric not in LIMITS)
@@ -114,22 +125,58 @@ class Work:
         self.announce("measure the machine")
         load, began = Load(), self.clock.elapsed()
         rng = np.random.default_rng([self.request.seed, 1])
-        typical = self._typical(rng)
-        recipe = Settings.from_values(settings(self.space, typical))
-        device = None if self.request.device == "auto" else self.request.device
-        share = self.shares.measure
-        self.machine = measure_machine(
-            self.task, lambda: build(self.space, typical, seed=0), recipe, 0.5 * share, device=device
-        )
+        known = self.journal.get("measure")
+        if known is None:
+            typical = self._typical(rng)
+            recipe = Settings.from_values(settings(self.space, typical))
+            share = self.shares.measure
+            self.machine = self._machine(typical, recipe, 0.5 * share)
+            self.tempo = measure_tempo(self.space, self.task, self.machine.alone(), rng, 0.4 * share)
+            slow = load.slowdown(self.clock.elapsed() - began)
+            self.shares = self.shares.slowed(slow)
+            epoch = self._longest_epoch(rng)
+        else:
+            self.machine = Machine.from_json(known["machine"])
+            self.tempo = Tempo(tuple(known["coefficients"]), known["steps"])
+            slow, epoch = float(known["slow"]), float(known["epoch_seconds"])
+            self.shares = self.shares.slowed(slow)
         for text in self.machine.notes:
             self.note(text)
-        self.tempo = measure_tempo(self.space, self.task, self.machine.alone(), rng, 0.4 * share)
-        self.shares = self.shares.slowed(load.slowdown(self.clock.elapsed() - began))
-        self.limits = limits = self._all_limits(rng)
+        # Where the number of trials is given, nothing may depend on the clock: the same seed is the same search.
+        self.limits = limits = {**self.request.limits, **({} if self.request.trials else {"epoch_seconds": epoch})}
         timed = "latency_ms" in self.request.limits or any(o.metric == "latency_ms" for o in self.request.objectives)
         self.screen = Screen(self.space, self.task, limits, self.tempo, timed)
-        self.probed = probe(self.space, self.screen, limits, rng)
-        write_json(self.folder / "env.json", environment(self.request.seed, self.machine.threads))
+        if known is not None and known["limits"] == limits:
+            starts = tuple(Arch.from_json(a) for a in known["starts"])
+            self.probed = Probe(known["drawn"], known["accepted"], starts)
+            return
+        path = self.folder / "env.json"
+        write_json(path, {**(read_json(path) or {}), "threads": self.machine.threads})
+        self.probed = probe(self.space, self.screen, limits, rng, least=PROBED if self.request.repeatable else 4)
+        self.journal.put(
+            "measure",
+            {
+                "machine": self.machine.to_json(),
+                "coefficients": list(self.tempo.coefficients),
+                "steps": self.tempo.steps,
+                "epoch_seconds": epoch,
+                "slow": slow,
+                "limits": limits,
+                "drawn": self.probed.drawn,
+                "accepted": self.probed.accepted,
+                "starts": [a.to_json() for a in self.probed.starts],
+            },
+        )
+
+    def _machine(self, typical: Arch, recipe: Settings, seconds: float) -> Machine:
+        device = None if self.request.device == "auto" else self.request.device
+        if self.request.repeatable:
+            usual = unmeasured_machine(device)
+            note = (
+                "nothing else was measured, so that the same seed is the same search: float32, one training at a time"
+            )
+            return replace(usual, notes=(*usual.notes, note))
+        return measure_machine(self.task, lambda: build(self.space, typical, seed=0), recipe, seconds, device=device)
 
     def _typical(self, rng: np.random.Generator) -> Arch:
         """Return the middle one of a few random architectures by multiply-adds: what is measured should be usual."""
@@ -137,8 +184,8 @@ class Work:
         shape = self.task.spec.input_shape
         return sorted(drawn, key=lambda a: meta_cost(self.space, a, shape).macs)[len(drawn) // 2]
 
-    def _all_limits(self, rng: np.random.Generator) -> dict[str, float]:
-        """Return the person's limits, and one of time: what cannot be trained in the budget is not worth a look.
+    def _longest_epoch(self, rng: np.random.Generator) -> float:
+        """Return how many seconds an epoch may take: what cannot be trained in the budget is not worth a look.
 
         A network must get ten epochs or more in the final training; where the budget is so small that hardly any does,
         the fastest quarter of the space is what can be looked at.
@@ -153,17 +200,24 @@ class Work:
             )
         if fastest > affordable:
             self.note(f"even the fastest of {len(drawn)} random networks gets fewer than {LEAST_EPOCHS} epochs here")
-        if self.request.trials is not None:
-            return dict(self.request.limits)
-        return {**self.request.limits, "epoch_seconds": max(affordable, float(np.quantile(drawn, 0.25)))}
+        return max(affordable, float(np.quantile(drawn, 0.25)))
 
     def look(self) -> None:
         """Search."""
         self.announce("search")
         assert self.screen is not None
-        share = min(self.shares.search, self.clock.left(self.shares.final + self.shares.ship))
-        unit, rungs = self._rungs(max(share, 1.0))
-        workers = self._workers(share)
+        share = min(
+            self.shares.search - self.clock.spent.get("search", 0.0),
+            self.clock.left(self.shares.final + self.shares.ship),
+        )
+        plan = self.journal.get("plan")
+        if plan is None:
+            unit, rungs = self._rungs(max(share, 1.0))
+            first = [a.to_json() for a in self._first()]
+            workers = self._workers(share)
+            plan = self.journal.put("plan", {"unit": unit, "rungs": rungs, "first": first, "workers": workers})
+        unit, rungs, workers = plan["unit"], tuple(plan["rungs"]), bool(plan["workers"])
+        self.first = tuple(Arch.from_json(a) for a in plan["first"])
         machine = self.machine if workers else self.machine.alone()
         estimator = TrainEstimator(self.task, self.space, machine, rungs[-1])
         if unit == "cost":
@@ -182,12 +236,17 @@ class Work:
             seed=self.request.seed,
             name=self.folder.name,
             on_event=self._told,
+            interrupted=self.pause,
         )
         try:
-            if share > 0:  # on a machine so slow that measuring took it all, what is known to be good is trained
-                self.study.run(trials=self.request.trials, seconds=share)
+            # On a machine so slow that measuring took it all, what is known to be good is trained.
+            if share > 0 and self.journal.get("searched") is None:
+                with self.pause.gently():
+                    self.study.run(trials=self.request.trials, seconds=share)
         finally:
             executor.close()
+            self.close()
+        self.journal.put("searched", {"ended": self.study.ended})
 
     def _rungs(self, share: float) -> tuple[str, tuple[float, ...]]:
         """Return what is spent at each rung, and its unit.
@@ -204,7 +263,7 @@ class Work:
         return "cost", tuple(share / (BEGUN * price) * ETA**i for i in range(RUNGS))
 
     def _strategy(self, unit: str, rungs: tuple[float, ...]) -> Strategy:
-        name, first = self.request.strategy, self._first()
+        name, first = self.request.strategy, self.first
         spending: dict[str, Any] = {"fidelity": unit, "minimum": rungs[0], "maximum": rungs[-1], "eta": ETA}
         if name == "halving":
             evolution = make("evolution", self.space, **_SMALL["evolution"])
@@ -228,7 +287,7 @@ class Work:
     def _executor(self, estimator: TrainEstimator | CrossValidated, workers: bool) -> Executor:
         seed, machine = self.request.seed, self.machine
         if not workers:
-            return Inline(estimator, self.folder, seed=seed)
+            return Inline(estimator, self.folder, seed=seed, interrupted=self.pause)
         try:
             return Processes(
                 estimator, self.folder, machine.slots, machine.threads, seed=seed, initialize=torch.set_num_threads
@@ -237,7 +296,7 @@ class Work:
             if self.request.executor == "processes":
                 raise
             self.note(f"one trial at a time, in this process: {error}")
-            return Inline(estimator, self.folder, seed=seed)
+            return Inline(estimator, self.folder, seed=seed, interrupted=self.pause)
 
     def _store(self) -> Store:
         path = self.folder / "store.sqlite"
@@ -253,7 +312,7 @@ class Work:
         if event.trial is None:
             return
         state = event.data["state"] if event.kind == "finished" else "running"
-        best = self.study.best
+        self.leading = _ahead(self.leading, self.study.trial(event.trial))
         metrics = dict(event.data.get("metrics", {}))
         self.say(
             {
@@ -261,7 +320,7 @@ class Work:
                 "number": event.trial,
                 "state": state,
                 "metrics": metrics,
-                "best": dict(best.metrics) if best else {},
+                "best": dict(self.leading.metrics) if self.leading else {},
             }
         )
 
@@ -279,14 +338,14 @@ class Work:
             "the search finished no training in its share of the budget, so the network is an untried one that "
             f"satisfies the limits{': ' + failed[0] if failed else ''}"
         )
-        arch = (*self._first(), *self.probed.starts)[0]
+        arch = (*self.first, *self.probed.starts)[0]
         losses = tuple(math.inf for _ in self.request.objectives)
         return [Trial(len(self.study.trials), Evaluate(arch), "stopped", losses=losses, reason="untried")]
 
     def train(self) -> None:
         """Train the finalists; what breaks the latency limit on the quiet machine is dropped first."""
         self.announce("train the finalists")
-        chosen = self._still_feasible(self._candidates())
+        chosen = self._chosen()
         # Where the phases before took far longer than planned, an untrained network would be of no use to anybody.
         reserve = min(self.shares.ship + self.shares.compare, MOST_KEPT_BACK * self.clock.left())
         share = max(self.shares.final, self.clock.left(reserve))
@@ -303,7 +362,20 @@ class Work:
             folder=self.folder,
             seed=self.request.seed,
             say=self.note,
+            journal=self.journal,
+            pause=self.pause,
+            most=self.request.finalists,
+            repeatable=self.request.repeatable,
         )
+
+    def _chosen(self) -> list[Trial]:
+        """Return the candidates for the final training: what breaks no limit now, decided once."""
+        candidates = self._candidates()
+        kept = self.journal.get("chosen")
+        if kept is None:
+            numbers = [t.number for t in self._still_feasible(candidates)]
+            kept = self.journal.put("chosen", {"trials": numbers})
+        return [t for t in candidates if t.number in kept["trials"]]
 
     def _still_feasible(self, trials: list[Trial]) -> list[Trial]:
         bound = self.request.limits.get("latency_ms")
@@ -348,19 +420,34 @@ class Work:
             longest=winner.seconds,
             seed=self.request.seed,
             say=self.note,
+            journal=self.journal,
+            pause=self.pause,
         )
-        self.compared += [self._measured(c) for c in done]
+        known = self.journal.get("costs") or {}
+        self.compared += [self._measured(c, known) for c in done]
+        if not known:
+            self.journal.put("costs", {c.name: dict(c.metrics) for c in self.compared})
 
     def _fits(self, arch: Arch) -> bool:
         assert self.screen is not None
         return known_violation(self.screen(arch), self.limits) == 0
 
-    def _measured(self, comparison: Comparison) -> Comparison:
+    def _measured(self, comparison: Comparison, measured: Mapping[str, Any]) -> Comparison:
         """Add the costs of a comparison's network to its metrics, and how it predicts."""
         assert comparison.network is not None
         network = shipped(self.task, comparison.network)
-        known = costs(network, tuple(self.task.train.x.shape[1:]))
+        known = measured.get(comparison.name) or costs(network, tuple(self.task.train.x.shape[1:]))
         return replace(comparison, metrics={**comparison.metrics, **known}, predict=network)
+
+
+def _ahead(one: Trial | None, other: Trial) -> Trial | None:
+    """Return which of two trials to show as the best so far, without looking at all the others."""
+    if one is None or not other.usable:
+        return other if other.usable else one
+    reach = [math.prod(t.proposal.fidelity.values()) if t.proposal.fidelity else math.inf for t in (one, other)]
+    return max(
+        (reach[0], tuple(-v for v in one.losses), 0, one), (reach[1], tuple(-v for v in other.losses), -1, other)
+    )[3]
 
 
 def costs(network: nn.Module, shape: tuple[int, ...]) -> dict[str, float]:

@@ -70,7 +70,10 @@ def verdict(record: RunRecord) -> str:
             tried = plural(len(record.trials), "trial")
             said = f"The search is still going: {tried} so far, and no network is chosen yet."
         else:
-            said = f"The run ended without a network, after {plural(len(record.trials), 'trial')}."
+            said = (
+                f"The run is {record.status}, without a network yet, after {plural(len(record.trials), 'trial')}. "
+                f"Go on with: archsmith resume {record.folder}"
+            )
     better = [r for r in rivals(record) if r.kind not in OWN and r.fits and _beats(record, r)]
     if better and not any(r.name.lower() in said.lower() for r in better):
         best, own, name = better[0], _own(record, better[0]), record.main.metric
@@ -189,9 +192,11 @@ def gap(record: RunRecord) -> str:
     valid, test = number_in(dig(record.best, "metrics"), name), number_in(dig(record.best, "test"), name)
     if valid is None or test is None:
         return "The test data have not been used yet." if record.best else ""
+    openings = int(number_in(dig(record.result, "task"), "test_openings") or 1)
+    times = "once" if openings == 1 else f"{openings} times because the run was extended, each time"
     words = (
         f"The winner has {label(name)} {metric(name, valid)} on the validation data, by which it was chosen, and "
-        f"{metric(name, test)} on the test data, which were opened once, after the choice was frozen."
+        f"{metric(name, test)} on the test data, which were opened {times}, after the choice was frozen."
     )
     samples = number_in(dig(record.result, "task", "sizes"), "test")
     if name != "accuracy" or not samples:

@@ -45,7 +45,9 @@ def page(record: RunRecord, block: Block | None = None) -> str:
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in found)
     unfinished = {
         "running": "This run is not finished. What follows is what its log holds so far.",
-        "stopped": "This run was stopped before its end. What follows is what it reached.",
+        **dict.fromkeys(
+            ("stopped", "paused", "failed"), "This run was stopped before its end. What follows is what it reached."
+        ),
     }.get(record.status, "")
     notes = "".join(paragraph(note, "notice") for note in record.notes)
     title = escape(record.name)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archsmith.errors import StoreError
+from archsmith.report.standing import standing
 from archsmith.report.text import clean
 from archsmith.store import SQLiteStore, read_mirror
 from archsmith.trial import Event, Objective, Trial, apply_event, front, leaders, minimize
@@ -47,8 +48,8 @@ class RunRecord:
 
     @property
     def status(self) -> str:
-        """``finished``, ``running`` or ``stopped``; a run without a result is still running, as far as one can see."""
-        return clean(self.result.get("status") or "running", 40)
+        """``finished``, ``running``, ``paused``, ``failed`` or ``stopped``; see ``standing``."""
+        return standing(self.folder, self.result)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -116,6 +117,8 @@ def load_record(folder: str | Path) -> RunRecord:
     folder = Path(folder)
     notes: list[str] = []
     result = _json(folder / "result.json", notes)
+    history = result.get("history")
+    notes += [clean(line, 500) for line in history] if isinstance(history, list) else []
     trials, clock = _trials(_events(folder, notes), objectives_in(result), limits_in(result), notes)
     curves = {t.number: c for t in trials if (c := _curve(folder / "trials" / str(t.number) / "metrics.csv"))}
     environment = _json(folder / "env.json", notes)

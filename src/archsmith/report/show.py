@@ -9,6 +9,7 @@ from typing import Any
 
 from archsmith.report.facts import command, counts, failures, figures, gap, rivals, task_line, verdict
 from archsmith.report.record import RunRecord, dig, number_in, objectives_in, rows_in
+from archsmith.report.standing import standing
 from archsmith.report.text import NBSP, clean, duration, label, metric, shorten
 
 __all__ = ["SCHEMA_VERSION", "list_runs", "runs_lines", "show_data", "show_lines"]
@@ -94,7 +95,7 @@ def list_runs(folder: str | Path) -> list[dict[str, Any]]:
                 "schema_version": SCHEMA_VERSION,
                 "name": clean(result.get("name") or path.name, 200),
                 "folder": str(path),
-                "status": clean(result.get("status") or "unknown", 40),
+                "status": standing(path, result) if result or (path / "phases").is_dir() else "unknown",
                 "metric": main.metric if main else None,
                 "test": number_in(dig(best, "test"), main.metric) if main else None,
                 "valid": number_in(dig(best, "metrics"), main.metric) if main else None,

@@ -9,6 +9,7 @@ from archsmith.space.arch import Answer, Arch
 from archsmith.space.count import count
 from archsmith.space.cover import cover, largest, smallest
 from archsmith.space.decision import Decision
+from archsmith.space.differences import described, differences
 from archsmith.space.encode import cell_graph, cell_paths, feature_names, one_hot, ordinal
 from archsmith.space.evaluate import Make, evaluate, settings
 from archsmith.space.nodes import (
@@ -63,6 +64,8 @@ __all__ = [
     "count",
     "cover",
     "crossover",
+    "described",
+    "differences",
     "enumerate_archs",
     "evaluate",
     "feature_names",

@@ -4,8 +4,20 @@ from archsmith.spaces.cell import cell
 from archsmith.spaces.designs import designs
 from archsmith.spaces.mlp import mlp
 from archsmith.spaces.mobile import mobile
-from archsmith.spaces.resolve import default, names, resolve
+from archsmith.spaces.resolve import default, default_name, names, resolve
 from archsmith.spaces.starts import starts
 from archsmith.spaces.training import recipe, training
 
-__all__ = ["cell", "default", "designs", "mlp", "mobile", "names", "recipe", "resolve", "starts", "training"]
+__all__ = [
+    "cell",
+    "default",
+    "default_name",
+    "designs",
+    "mlp",
+    "mobile",
+    "names",
+    "recipe",
+    "resolve",
+    "starts",
+    "training",
+]

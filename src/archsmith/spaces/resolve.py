@@ -21,7 +21,7 @@ from archsmith.spaces.mobile import mobile
 from archsmith.spaces.training import training
 from archsmith.spec import Spec
 
-__all__ = ["default", "names", "resolve"]
+__all__ = ["default", "default_name", "names", "resolve"]
 
 _READY: MappingProxyType[str, Callable[[Spec], Space]] = MappingProxyType({"mobile": mobile, "cell": cell, "mlp": mlp})
 _PAIRED = ("optimizer", "lr", "weight_decay")
@@ -34,7 +34,12 @@ def names() -> tuple[str, ...]:
 
 def default(spec: Spec) -> Space:
     """Return the space to search when none is named: ``mobile`` for images, ``mlp`` for tables."""
-    return mobile(spec) if spec.kind == "image" else mlp(spec)
+    return _READY[default_name(spec)](spec)
+
+
+def default_name(spec: Spec) -> str:
+    """Return the name of the space to search when none is named."""
+    return "mobile" if spec.kind == "image" else "mlp"
 
 
 def resolve(text: str, spec: Spec) -> Space:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from archsmith.errors import UsageError, nearest
+from archsmith.errors import SpaceError, UsageError, nearest
 from archsmith.quantities import parse_bytes, parse_count, parse_latency_ms
 from archsmith.store import masked
 from archsmith.strategy import find
@@ -16,12 +16,16 @@ __all__ = [
     "FORMATS",
     "LIMITS",
     "METRICS",
+    "OWN",
+    "SPACES",
     "Request",
     "resolve_limits",
     "resolve_objectives",
 ]
 
 FORMATS = ("pt2", "onnx")
+SPACES = ("mobile", "cell", "mlp")  # the ready-made ones; known here so that a wrong name is told at once
+OWN = "your own"  # the name of a space that was given as an object
 LIMITS = ("latency_ms", "params", "macs", "activation_bytes")
 _ALIASES = {"latency": "latency_ms", "memory": "activation_bytes"}
 METRICS: Mapping[str, Objective] = {
@@ -40,11 +44,13 @@ class Request:
     ``budget`` is in seconds. ``trials`` bounds the number of proposals beside the time. ``limits`` are upper bounds
     by metric, latency in milliseconds, memory in bytes. ``executor`` is ``"auto"``, ``"inline"`` or ``"processes"``.
     ``store`` is the address of the database that keeps the log; None for a file in the run folder.
+    ``finalists`` is how many get a final training (None: what the time allows), ``options`` further ones for reading
+    the data, and ``started_in`` the folder that ``source`` and ``space`` are relative to.
     """
 
     source: str
     budget: float
-    target: str | None = None
+    target: str | int | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
     objectives: tuple[Objective, ...] = ()
     space: str = ""
@@ -58,6 +64,9 @@ class Request:
     name: str = ""
     in_memory: bool = False
     store: str | None = None
+    finalists: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    started_in: str = ""
 
     def __post_init__(self) -> None:
         for what, value, allowed in (
@@ -67,16 +76,37 @@ class Request:
             if value not in allowed:
                 raise UsageError(f"There is no {what} called {value!r}. {nearest(value, allowed)}")
         find(self.strategy)
-        if self.trials is not None and self.trials < 1:
-            raise UsageError(f"trials is {self.trials}; at least 1 is needed.")
+        named = self.space.rpartition(":")[0] or self.space
+        if self.space not in ("", OWN, *SPACES) and not named.endswith(".py"):
+            raise SpaceError(
+                f"There is no space {self.space!r}. {nearest(self.space, SPACES)} For one of your own, name its file: "
+                "mynet.py:space."
+            )
+        for what, number in (("trials", self.trials), ("finalists", self.finalists)):
+            if number is not None and number < 1:
+                raise UsageError(f"{what} is {number}; at least 1 is needed.")
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether nothing may depend on the clock, so that the same seed gives the same network."""
+        return self.trials is not None and self.executor == "inline"
 
     def to_toml(self) -> dict[str, Any]:
         """Return the request as data a TOML file can hold: unset values are left out, passwords are hidden."""
         values = {k: v for k, v in self.__dict__.items() if v is not None and k not in ("objectives", "formats")}
         if self.store is not None:
             values["store"] = masked(self.store)
+        values["options"] = {k: v for k, v in self.options.items() if isinstance(v, str | int | float | bool)}
         objectives = [{"metric": o.metric, "direction": o.direction} for o in self.objectives]
         return {**values, "limits": dict(self.limits), "objectives": objectives, "formats": list(self.formats)}
+
+    @staticmethod
+    def from_toml(data: Mapping[str, Any]) -> Request:
+        """Return the request that ``to_toml`` wrote; keys it does not know are passed over."""
+        values = {f.name: data[f.name] for f in fields(Request) if f.name in data}
+        values["objectives"] = tuple(Objective(o["metric"], o["direction"]) for o in data.get("objectives", ()))
+        values["formats"] = tuple(data.get("formats", FORMATS))
+        return Request(**values)
 
 
 def resolve_limits(limits: Mapping[str, str | float]) -> dict[str, float]:
@@ -91,10 +121,11 @@ def resolve_limits(limits: Mapping[str, str | float]) -> dict[str, float]:
     return found
 
 
-def resolve_objectives(objectives: Sequence[str | Objective], main: Objective) -> tuple[Objective, ...]:
+def resolve_objectives(objectives: Sequence[str | Objective], main: Objective | None = None) -> tuple[Objective, ...]:
     """Return objectives from their metrics' names; the task's main one alone when none is given.
 
-    A cost alone cannot be the goal (the smallest network would win), so the main one is put first where it lacks.
+    A cost alone cannot be the goal (the smallest network would win), so the main one is put first where it lacks, if
+    it is known yet.
     Raises ``UsageError`` with the nearest name.
     """
     found: list[Objective] = []
@@ -104,4 +135,4 @@ def resolve_objectives(objectives: Sequence[str | Objective], main: Objective) -
             raise UsageError(f"There is no objective called {given!r}. {nearest(given, (*METRICS, *_ALIASES))}")
         found.append(METRICS[name] if isinstance(given, str) else given)
     quality = [o for o in found if o.metric not in LIMITS]
-    return tuple(found) if quality else (main, *found)
+    return tuple(found) if quality or main is None else (main, *found)

@@ -1,0 +1,28 @@
+"""Where a run stands: finished, running, or stopped in one way or another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from archsmith.lease import is_held
+from archsmith.report.text import clean
+
+__all__ = ["standing"]
+
+
+def standing(folder: Path, result: Mapping[str, Any]) -> str:
+    """Return ``finished``, ``running``, ``paused``, ``failed`` or ``stopped``, as far as the folder tells.
+
+    ``stopped`` is a run that says it is running, but nobody works on it: it was killed.
+    """
+    try:
+        state = json.loads((folder / "phases" / "state.json").read_text(encoding="utf-8"))
+        status = clean(state["status"], 40)
+    except (OSError, ValueError, TypeError, KeyError):
+        return clean(result.get("status") or "running", 40)
+    if status in ("paused", "failed", "finished"):
+        return status
+    return "running" if is_held(folder) else "stopped"

@@ -1,0 +1,108 @@
+"""Kill a whole run in each of its phases, one after another, go on each time, and compare with an undisturbed one.
+
+Run as a program, it says what it saw as JSON. Each process of the run is a fork of this one, which has loaded
+everything and started nothing.
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from archsmith import failpoint
+from archsmith.pipeline import resume, search
+from archsmith.store import read_mirror
+from archsmith.testing.invariants import check_folder
+
+SPACE = """
+from torch import nn
+from archsmith import Space, call, choice
+
+width = choice(4, 6, 8, name="width")
+space = Space(model=call(nn.Sequential, call(nn.Flatten), call(nn.Linear, 36, width), call(nn.ReLU),
+                         call(nn.Linear, width, 3)))
+"""
+# Where each process of the run in turn is killed: the data check, measuring, the search with a checkpoint half written,
+# the final training, the comparisons, the test split just opened, the export, the report, the manifest.
+FAULTS = (
+    "phase.check.before",
+    "phase.measure.before",
+    "store.commit.after=@4",
+    "checkpoint.synced=@1",
+    "phase.trained.after=@1",
+    "test.opened",
+    "export.file.written=@2",
+    "run.manifest.before",
+)
+
+
+def make_data(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    y = np.arange(240) % 3
+    x = rng.integers(0, 120, (240, 1, 6, 6)) + 60 * (y[:, None, None, None] == np.arange(6)[:, None] // 2)
+    np.savez(folder / "tiny.npz", x=x.astype(np.uint8), y=y)
+    (folder / "tiny_space.py").write_text(SPACE)
+    return folder / "tiny.npz"
+
+
+def attempt(folder: Path, fault: str) -> int:
+    """Begin the run under ``folder``, or go on with it, in a process of its own; return how that ended."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            os.chdir(folder.parent)
+            torch.set_num_threads(1)
+            name, _, turn = fault.partition("=")
+            failpoint.arm(f"{name}=kill9{turn}" if fault else "")
+            known = list(folder.glob("*/run.toml"))
+            if known:
+                resume(known[0].parent)
+            else:
+                search("tiny.npz", budget="10m", out=folder, trials=4, executor="inline", seed=3, formats=(),
+                       space="tiny_space.py", finalists=2)  # fmt: skip
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def outcome(folder: Path) -> dict[str, object]:
+    """What came of the run, without times."""
+    (run,) = (p.parent for p in folder.glob("*/run.toml"))
+    check_folder(run)
+    result = json.loads((run / "result.json").read_text())
+    told = [
+        [e.kind, e.trial, e.data.get("proposal"), e.data.get("state"), e.data.get("metrics", {}).get("accuracy")]
+        for e in read_mirror(run / "events.jsonl")
+    ]
+    assert [e["ok"] for e in result["exports"]] == [True]
+    assert json.loads((run / "phases" / "state.json").read_text())["status"] == "finished"
+    assert result["task"]["test_openings"] == 1
+    best = result["best"]
+    return {"log": told, "weights": best["weights"], "arch": best["arch"], "test": best["test"]}
+
+
+def main(root: Path) -> None:
+    make_data(root)
+    assert attempt(root / "undisturbed", "") == 0
+    expected = outcome(root / "undisturbed")
+    for fault in FAULTS:
+        assert attempt(root / "killed", fault) == -signal.SIGKILL, f"it was not killed at {fault}"
+    assert attempt(root / "killed", "") == 0
+    assert outcome(root / "killed") == expected
+    (run,) = (p.parent for p in (root / "killed").glob("*/run.toml"))
+    history = json.loads((run / "result.json").read_text())["history"]
+    json.dump({"kills": len(FAULTS), "history": len(history), "trials": len(expected["log"])}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
