@@ -58,9 +58,14 @@ def test_a_wish_to_stop_waits_only_where_something_can_be_saved():
     assert caught.value.exit_code == 143 and pause()
     gentle = Pause()
     reached = []
-    with pytest.raises(Paused), gentle.gently():
+    with gentle.gently():
         gentle.ask()
         reached.append(gentle())
+    assert reached == [True]
+    with pytest.raises(Paused):
+        gentle.check()
+    with pytest.raises(Paused), gentle.gently():
+        reached.append(False)
     assert reached == [True]
 
 

@@ -74,11 +74,14 @@ def train_kept(
             resume=[folder, *resume],
             interrupted=pause,
         )
+    if trained.stopped:
+        pause.check()
     total = trained.seconds + spent
     trained = replace(trained, seconds=total, metrics={**trained.metrics, "seconds": total})
     if trained.diverged is None:
         save_weights(folder, trained.network, trained.curve)
     write_json(folder / _RECORD, _to_json(trained), "phase.trained")
+    pause.check()
     return trained
 
 

@@ -45,11 +45,10 @@ class Pause:
 
     @contextlib.contextmanager
     def gently(self) -> Iterator[None]:
-        """Let what is inside end by itself when a stop is asked for; raises ``Paused`` before and after it, if so."""
+        """Let what is inside end by itself when a stop is asked for. What it did is to be kept before ``check``."""
         self.check()
         self._gentle = True
         try:
             yield
         finally:
             self._gentle = False
-        self.check()

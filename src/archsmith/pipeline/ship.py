@@ -15,6 +15,7 @@ from archsmith.errors import ExportError
 from archsmith.export import Facts, available_formats, check, convert, export
 from archsmith.export.write import FILES
 from archsmith.failpoint import hit
+from archsmith.lease import take
 from archsmith.pipeline.comparisons import Comparison, measure
 from archsmith.pipeline.describe import describe, phases, standard_error
 from archsmith.pipeline.folder import write_json, write_manifest
@@ -142,12 +143,16 @@ def export_again(folder: str | Path, kind: str) -> dict[str, Any]:
     """
     root = Path(folder)
     data = load_result(root)
-    convert(root / "best", [kind])
-    found = check(root / "best", [kind])[0]
-    data["exports"] = [*(e for e in data["exports"] if e["format"] != kind), found.to_json()]
-    write_json(root / "result.json", data)
-    write_reports(root)
-    write_manifest(root)
+    lease = take(root)
+    try:
+        convert(root / "best", [kind])
+        found = check(root / "best", [kind])[0]
+        data["exports"] = [*(e for e in data["exports"] if e["format"] != kind), found.to_json()]
+        write_json(root / "result.json", data)
+        write_reports(root)
+        write_manifest(root)
+    finally:
+        lease.release()
     if not found.ok:
         raise ExportError(f"{root / found.path}: {found.reason}")
     return {**found.to_json(), "path": str(root / found.path)}

@@ -243,10 +243,13 @@ class Work:
             if share > 0 and self.journal.get("searched") is None:
                 with self.pause.gently():
                     self.study.run(trials=self.request.trials, seconds=share)
+                if self.study.ended == "stopped":
+                    self.pause.check()
         finally:
             executor.close()
             self.close()
         self.journal.put("searched", {"ended": self.study.ended})
+        self.pause.check()
 
     def _rungs(self, share: float) -> tuple[str, tuple[float, ...]]:
         """Return what is spent at each rung, and its unit.
