@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from archsmith.errors import ArchsmithError as ArchsmithError
     from archsmith.execute import Inline as Inline
     from archsmith.execute import Processes as Processes
+    from archsmith.execute import Ray as Ray
     from archsmith.pipeline import Result as Result
     from archsmith.pipeline import compare as compare
     from archsmith.pipeline import predict as predict
@@ -57,7 +58,7 @@ _ROOMS = {
     "build.cost": "cost",
     "build.source": "source",
     "errors": "ArchsmithError",
-    "execute": "Inline Processes",
+    "execute": "Inline Processes Ray",
     "pipeline": "Result compare predict resume search",
     "run": "Run",
     "space": "Arch Space call choice integer pick program real repeat round_to switch",
@@ -84,6 +85,7 @@ __all__ = [
     "PostgreSQLStore",
     "Processes",
     "RandomSearch",
+    "Ray",
     "RegularizedEvolution",
     "Result",
     "Run",

@@ -10,6 +10,7 @@ ArchsmithError            exit code 1
 ├── StoreError            5    the log is missing, locked, corrupt, full or newer
 ├── ExportError           6    a file was written but does not do what the network does
 ├── MissingExtra          7    an optional dependency is needed
+├── ClusterLost          75    the cluster that ran the trials is gone; what was saved can go on
 └── Paused              130    stopped on request (143 on SIGTERM); it can go on
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Iterable
 __all__ = [
     "ArchsmithError",
     "BudgetError",
+    "ClusterLost",
     "DataError",
     "ExportError",
     "LimitError",
@@ -83,9 +85,15 @@ class ExportError(ArchsmithError):
 
 
 class MissingExtra(ArchsmithError):
-    """An optional dependency is needed; the message names the extra to install."""
+    """An optional dependency is needed, or does not let us in; the message names what to do."""
 
     exit_code = 7
+
+
+class ClusterLost(ArchsmithError):
+    """The cluster that ran the trials is gone; what was saved can go on later, which is what exit code 75 means."""
+
+    exit_code = 75
 
 
 class Paused(ArchsmithError):

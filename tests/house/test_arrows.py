@@ -38,7 +38,7 @@ ARROWS["pipeline"] = set(ARROWS) - {"cli", "__main__", "bench"} | {"pipeline"}
 ARROWS["testing"] = set(ARROWS) - {"cli", "__main__"}
 
 # Optional extras may be imported inside a function: whoever does not use them need not have them.
-EXTRAS = {"onnx", "onnxscript", "onnxruntime", "pyarrow"}
+EXTRAS = {"onnx", "onnxscript", "onnxruntime", "pyarrow", "ray"}
 # The documented lazy loaders: the package's front door, the command line's, and the digits that scikit-learn holds.
 LOADERS = {"archsmith", "archsmith.cli.lazy", "archsmith.task.read_digits"}
 

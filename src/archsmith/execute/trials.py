@@ -51,9 +51,9 @@ def trial_folder(folder: Path | None, number: int) -> Path | None:
     return None if folder is None else folder / "trials" / str(number)
 
 
-def make_run(trial: Trial, folder: Path | None, seed: int, deadline: float | None) -> Run:
-    """Return the surroundings of a trial; its folder is made, with ``arch.json`` in it."""
-    own = trial_folder(folder, trial.number)
+def make_run(trial: Trial, folder: Path | None, seed: int, deadline: float | None, own: Path | None = None) -> Run:
+    """Return the surroundings of a trial; its folder, ``own`` or else the usual one, gets ``arch.json``."""
+    own = own or trial_folder(folder, trial.number)
     if own is not None:
         own.mkdir(parents=True, exist_ok=True)
         _write_json(own / "arch.json", trial.arch.to_json())

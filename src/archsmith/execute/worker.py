@@ -23,7 +23,7 @@ from archsmith.execute.trials import Outcome, attempt
 from archsmith.run import Run
 from archsmith.trial import Proposal
 
-__all__ = ["Job", "cut", "serve", "sweep"]
+__all__ = ["Job", "cut", "serve", "sweep", "work_here"]
 
 _NOTE = "\n[the log was cut here, at its limit]\n"
 _LOOK = 0.5  # seconds between two looks at the length of a log
@@ -114,6 +114,15 @@ def cut(path: Path, limit: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def work_here(evaluate: Callable[..., Any], job: Job, log_bytes: int) -> Outcome:
+    """Evaluate one job in a process that another program owns; SIGTERM asks the job, and it alone, to stop."""
+    before = signal.signal(signal.SIGTERM, _on_stop)
+    try:
+        return _work(evaluate, job, log_bytes)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _work(evaluate: Callable[..., Any], job: Job, log_bytes: int) -> Outcome:
