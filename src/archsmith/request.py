@@ -42,7 +42,8 @@ class Request:
     """A search as it was asked for, with every default filled in; what ``run.toml`` holds.
 
     ``budget`` is in seconds. ``trials`` bounds the number of proposals beside the time. ``limits`` are upper bounds
-    by metric, latency in milliseconds, memory in bytes. ``executor`` is ``"auto"``, ``"inline"`` or ``"processes"``.
+    by metric, latency in milliseconds, memory in bytes. ``executor`` is ``"auto"``, ``"inline"``, ``"processes"``
+    or ``"ray"``.
     ``store`` is the address of the database that keeps the log; None for a file in the run folder.
     ``finalists`` is how many get a final training (None: what the time allows), ``options`` further ones for reading
     the data, and ``started_in`` the folder that ``source`` and ``space`` are relative to.
@@ -70,7 +71,7 @@ class Request:
 
     def __post_init__(self) -> None:
         for what, value, allowed in (
-            ("executor", self.executor, ("auto", "inline", "processes")),
+            ("executor", self.executor, ("auto", "inline", "processes", "ray")),
             *(("format", f, FORMATS) for f in self.formats),
         ):
             if value not in allowed:

@@ -1,11 +1,13 @@
 """What was asked for is resolved and checked before anything is read or trained."""
 
+import sys
 import tomllib
 
 import pytest
 import tomli_w
 
-from archsmith.errors import UsageError
+from archsmith.errors import MissingExtra, StoreError, UsageError
+from archsmith.pipeline import search
 from archsmith.request import SPACES, Request, resolve_limits, resolve_objectives
 from archsmith.spaces import names
 from archsmith.trial import maximize, minimize
@@ -61,3 +63,21 @@ def test_the_request_survives_its_toml_file():
     assert data["limits"] == {"params": 5e5} and data["seed"] == 3 and "target" not in data
     assert Request.from_toml(data) == request
     assert data["objectives"] == [{"metric": "accuracy", "direction": "max"}]
+
+
+@pytest.mark.parametrize("address", ["postgresql://me:geheim@db/lab", "postgresql://me@db/lab?password=geheim"])
+def test_a_password_is_not_written_down(address):
+    text = tomli_w.dumps(Request("digits", 60.0, store=address).to_toml())
+    assert "geheim" not in text and "***" in text
+
+
+def test_a_database_that_cannot_be_reached_is_told_before_anything_is_read():
+    with pytest.raises(StoreError, match="Is the server running") as told:
+        search("there is no such file.npz", budget="20s", store="postgresql://me:geheim@127.0.0.1:1/lab")
+    assert "geheim" not in str(told.value)
+
+
+def test_a_cluster_without_ray_is_told_before_anything_is_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"archsmith\[ray\]"):
+        search("there is no such file.npz", budget="20s", executor="ray")

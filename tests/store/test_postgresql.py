@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -377,7 +379,7 @@ def test_what_is_no_address_is_refused_without_its_password(address: str) -> Non
 
 
 def test_without_psycopg_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtra, match=r"pip install 'archsmith\[postgresql\]'"):
         PostgreSQLStore("postgresql://me:geheim@nowhere/lab")
 
@@ -443,3 +445,12 @@ def test_a_study_goes_on_from_the_database_as_if_it_had_not_stopped(postgres: An
     assert [(t.number, dict(t.arch), t.metrics) for t in stopped.trials] == [
         (t.number, dict(t.arch), t.metrics) for t in straight.trials
     ]
+
+
+def test_the_code_of_the_documentation_runs_on_a_server(postgres: Any, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    for name in ("lab.py", "in_a_database.py"):
+        (tmp_path / name).write_text(page.split(f'title="{name}"\n')[1].split("```")[0], encoding="utf-8")
+    line = [sys.executable, "-W", "error", "in_a_database.py", postgres.address()]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -62,7 +62,10 @@ def search(
     ] = 0,
     executor: Annotated[
         str | None,
-        typer.Option(help="inline: one trial at a time; processes: several side by side.", rich_help_panel=_HOW),
+        typer.Option(
+            help="inline: one trial at a time; processes: several side by side; ray: on a cluster.",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     store: Annotated[
         str | None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from archsmith.errors import UsageError
+from archsmith.execute.ray_cluster import need_ray
 from archsmith.lease import take
 from archsmith.pipeline.clock import plan
 from archsmith.pipeline.conduct import Given, conduct
@@ -71,6 +72,8 @@ def search(
     plan(seconds, exports=len(formats))
     if store is not None:
         PostgreSQLStore(store).close()  # a database that cannot be written is told before the data is read
+    if executor == "ray":
+        need_ray()
     in_memory = not isinstance(data, str | Path)
     request = Request(
         type(data).__name__ if in_memory else str(data),

@@ -18,7 +18,7 @@ from archsmith.build.module import build
 from archsmith.build.source import source_key
 from archsmith.errors import BudgetError, LimitError, UsageError
 from archsmith.estimate import CrossValidated, Machine, Settings, TrainEstimator, measure_machine, unmeasured_machine
-from archsmith.execute import Executor, Inline, Processes
+from archsmith.execute import Executor, Inline, Processes, Ray
 from archsmith.pipeline.clock import Clock, Shares
 from archsmith.pipeline.comparisons import Comparison, boosting, contenders, train_contenders
 from archsmith.pipeline.finalists import Finalist, choose, train_finalists, wanted_epochs
@@ -284,13 +284,17 @@ class Work:
     def _workers(self, share: float) -> bool:
         """Return whether to use worker processes: they take seconds to start, but keep a trial's faults to itself."""
         if self.request.executor != "auto":
-            return self.request.executor == "processes"
+            return self.request.executor != "inline"
         return share >= LONG_ENOUGH and self.machine.device == "cpu"
 
     def _executor(self, estimator: TrainEstimator | CrossValidated, workers: bool) -> Executor:
         seed, machine = self.request.seed, self.machine
         if not workers:
             return Inline(estimator, self.folder, seed=seed, interrupted=self.pause)
+        if self.request.executor == "ray":
+            gpus, threads = float(machine.device.startswith("cuda")), machine.threads
+            begin = torch.set_num_threads
+            return Ray(estimator, self.folder, threads=threads, gpus=gpus, seed=seed, initialize=begin)
         try:
             return Processes(
                 estimator, self.folder, machine.slots, machine.threads, seed=seed, initialize=torch.set_num_threads
