@@ -1,4 +1,4 @@
-"""The command line: ``search``, ``predict``, ``show``, ``ls``, ``export``, ``compare``, ``doctor``, ``spaces``."""
+"""The command line: one file for each command."""
 
 from archsmith.cli.app import main
 

@@ -16,6 +16,7 @@ import typer
 from rich.text import Text
 
 from archsmith import __version__
+from archsmith.cli.bench import bench
 from archsmith.cli.compare import compare
 from archsmith.cli.doctor import doctor
 from archsmith.cli.export import export
@@ -37,7 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for _command in (search, resume, predict, show, ls, export, compare, doctor, spaces):
+for _command in (search, resume, predict, show, ls, export, compare, bench, doctor, spaces):
     app.command()(_command)
 
 

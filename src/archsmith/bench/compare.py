@@ -1,0 +1,187 @@
+"""Strategies against each other: the same seeds, the same cost, and what can be said about the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata, wilcoxon
+
+from archsmith.bench.entry import Entry
+from archsmith.bench.hypervolume import exact_front, reference_point, shares
+from archsmith.bench.play import Trajectory, play_all
+from archsmith.bench.problem import Problem
+from archsmith.errors import UsageError
+
+__all__ = ["Comparison", "Line", "compare", "holm"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One strategy's line: over the seeds, the mean of what its answers are worth, the deviation and the mean rank.
+
+    ``other`` holds mean and deviation by the columns that are looked up beside. ``p_random`` is the probability of a
+    difference to random search this large if there were none (Wilcoxon's signed-rank test over the seeds, corrected by
+    Holm for the number of strategies); None for random search itself. ``evaluations`` and ``repeated`` are means.
+    """
+
+    label: str
+    mean: float
+    deviation: float
+    rank: float
+    p_random: float | None
+    other: Mapping[str, tuple[float, float]]
+    evaluations: float
+    repeated: float
+    duplicates: int
+    own_seconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of a comparison: every trajectory, and what the answers are worth.
+
+    With one objective an answer is worth what the judge says. With several, what counts is the share that the
+    measured front has of the hypervolume under the exact front, which the table knows.
+    """
+
+    problem: Problem
+    seeds: tuple[int, ...]
+    trajectories: Mapping[str, tuple[Trajectory, ...]]
+    entries: Mapping[str, Entry]
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives."""
+        return len(self.problem.objectives) > 1
+
+    @property
+    def large(self) -> bool:
+        """Whether a large worth is good."""
+        return self.several or self.problem.objectives[0].direction == "max"
+
+    @property
+    def judge(self) -> str:
+        """The name of the worth."""
+        return "hypervolume" if self.several else self.problem.judges[0]
+
+    def worth(self, label: str) -> NDArray[np.float64]:
+        """Return what a strategy's answers are worth, [seeds]; NaN where it found none."""
+        played = self.trajectories[label]
+        if self.several:
+            return np.array([shares(self.problem, t)[-1] for t in played])
+        return self._looked_up(self.problem.judges[0], played)
+
+    def optimum(self) -> float:
+        """Return the best worth there is."""
+        if self.several:
+            return 1.0
+        values = self.problem.truth()[self.problem.allowed(), 0]
+        return float(values.max() if self.large else values.min())
+
+    def lines(self) -> list[Line]:
+        """Return a line for every strategy, the best first."""
+        worths = {label: self.worth(label) for label in self.trajectories}
+        ranks = _ranks(np.stack(list(worths.values())), self.large)
+        tests = _against(worths, "random")
+        found = []
+        for (label, worth), rank in zip(worths.items(), ranks, strict=True):
+            played = self.trajectories[label]
+            other = {name: _spread(self._looked_up(name, played)) for name in self.problem.others}
+            found.append(
+                Line(
+                    label,
+                    *_spread(worth),
+                    rank=float(rank),
+                    p_random=tests.get(label),
+                    other=other,
+                    evaluations=float(np.mean([len(t.row) for t in played])),
+                    repeated=float(np.mean([t.repeated for t in played])),
+                    duplicates=sum(map(_duplicates, played)),
+                    own_seconds=float(np.mean([t.own_seconds for t in played])),
+                )
+            )
+        return sorted(found, key=lambda line: -line.mean if self.large else line.mean)
+
+    def _looked_up(self, name: str, played: Sequence[Trajectory]) -> NDArray[np.float64]:
+        values = np.append(self.problem.table.final(name), np.nan)  # the last place is for no answer
+        return np.asarray(values[[t.answer for t in played]])
+
+    def front(self) -> NDArray[np.float64]:
+        """Return the exact front by the judges, [points, objectives], in the metrics' own directions."""
+        signs = np.array([-1.0 if o.direction == "max" else 1.0 for o in self.problem.objectives])
+        return np.asarray(exact_front(self.problem) * signs)
+
+    def reference(self) -> NDArray[np.float64]:
+        """Return the point against which hypervolume is measured, [objectives], in the metrics' own directions."""
+        signs = np.array([-1.0 if o.direction == "max" else 1.0 for o in self.problem.objectives])
+        return np.asarray(reference_point(self.problem) * signs)
+
+
+def compare(
+    problem: Problem,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    jobs: int = 1,
+    progress: Callable[[str, int], None] | None = None,
+) -> Comparison:
+    """Search with every entry on every seed; ``progress(label, done)`` is called after each search.
+
+    Raises ``UsageError`` without seeds or entries, and when a strategy cannot handle the problem, before any search.
+    """
+    if not seeds or not entries:
+        raise UsageError("A comparison needs at least one strategy and one seed.")
+    for entry in entries:
+        entry.make(problem)
+    found: dict[str, tuple[Trajectory, ...]] = {}
+    for entry in entries:
+        played = []
+        for trajectory in play_all(problem, entry, seeds, jobs):
+            played.append(trajectory)
+            if progress is not None:
+                progress(entry.label, len(played))
+        found[entry.label] = tuple(played)
+    return Comparison(problem, tuple(seeds), found, {entry.label: entry for entry in entries})
+
+
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Return probabilities corrected for how many were looked at (Holm, 1979)."""
+    corrected, most = {}, 0.0
+    for i, (name, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
+        most = max(most, min(1.0, (len(p) - i) * value))
+        corrected[name] = most
+    return corrected
+
+
+def _against(worths: Mapping[str, NDArray[np.float64]], base: str) -> dict[str, float]:
+    """Return for every other strategy the corrected probability of its difference to ``base``."""
+    if base not in worths:
+        return {}
+    raw = {}
+    for label, worth in worths.items():
+        both = np.isfinite(worth) & np.isfinite(worths[base])
+        difference = worth[both] - worths[base][both]
+        if label != base:
+            raw[label] = float(wilcoxon(difference).pvalue) if np.count_nonzero(difference) else 1.0
+    return holm(raw)
+
+
+def _ranks(worths: NDArray[np.float64], large: bool) -> NDArray[np.float64]:
+    """Return the mean rank of each strategy over the seeds, 1 for the best; ``worths`` is [strategies, seeds]."""
+    signed = np.where(np.isfinite(worths), -worths if large else worths, np.inf)
+    return np.asarray(rankdata(signed, axis=0).mean(axis=1))
+
+
+def _spread(values: NDArray[np.float64]) -> tuple[float, float]:
+    there = values[np.isfinite(values)]
+    if not len(there):
+        return float("nan"), float("nan")
+    return float(there.mean()), float(there.std(ddof=1)) if len(there) > 1 else 0.0
+
+
+def _duplicates(trajectory: Trajectory) -> int:
+    """Return how many evaluations were of what had been evaluated at that level before."""
+    pairs = np.stack([trajectory.row, trajectory.level], axis=1)
+    return len(pairs) - len(np.unique(pairs, axis=0)) if len(pairs) else 0

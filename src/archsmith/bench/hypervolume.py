@@ -1,0 +1,90 @@
+"""Fronts and the volume they dominate, against the exact front that a table knows."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archsmith.bench.play import Trajectory
+from archsmith.bench.problem import Problem
+
+__all__ = ["exact_front", "hypervolume", "nondominated", "reference_point", "shares"]
+
+
+def nondominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which rows of ``losses`` [n, objectives] no other row dominates, [n]; of equal rows all or none."""
+    kept = np.zeros(len(losses), dtype=bool)
+    front = np.empty((0, losses.shape[1]))
+    for i in np.lexsort(losses.T[::-1]):  # only what comes before can dominate
+        row = losses[i]
+        if not ((front <= row).all(axis=1) & (front < row).any(axis=1)).any():
+            kept[i] = True
+            front = np.vstack([front, row])
+    return kept
+
+
+def hypervolume(losses: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    """Return the volume that ``losses`` [n, objectives] dominate below ``reference`` [objectives]; all are minimised.
+
+    Two objectives are summed as steps, more by slices along the last one (Zitzler and Thiele, 1998).
+    """
+    inside = losses[(losses < reference).all(axis=1)]
+    if not len(inside):
+        return 0.0
+    inside = inside[nondominated(inside)]
+    if inside.shape[1] == 1:
+        return float(reference[0] - inside.min())
+    inside = inside[np.argsort(inside[:, -1], kind="stable")]
+    if inside.shape[1] == 2:
+        widths = reference[0] - np.minimum.accumulate(inside[:, 0])
+        heights = np.diff(np.append(inside[:, 1], reference[1]))
+        return float((widths * heights).sum())
+    volume = 0.0
+    for i, depth in enumerate(np.diff(np.append(inside[:, -1], reference[-1]))):
+        if depth > 0:
+            volume += float(depth) * hypervolume(inside[: i + 1, :-1], reference[:-1])
+    return volume
+
+
+def exact_front(problem: Problem) -> NDArray[np.float64]:
+    """Return the losses of the rows within the limits that no other row dominates, by the judges."""
+    losses = _losses(problem)[problem.allowed()]
+    return np.asarray(np.unique(losses[nondominated(losses)], axis=0))
+
+
+def reference_point(problem: Problem) -> NDArray[np.float64]:
+    """Return the losses of the first objective's median over the table, and of the worst in every other objective.
+
+    So what is worse than half of all architectures counts for nothing, however cheap it is.
+    """
+    losses = _losses(problem)
+    return np.array([np.median(losses[:, 0]), *losses[:, 1:].max(axis=0)])
+
+
+def shares(problem: Problem, trajectory: Trajectory, steps: int = 1) -> NDArray[np.float64]:
+    """Return the share of the exact front's hypervolume, [steps], after each part of the search.
+
+    What counts is the front as it was measured, judged by what its members are worth.
+    """
+    reference, losses, whole = _known(problem)
+    found = []
+    for step in range(1, steps + 1):
+        until = len(trajectory.row) * step // steps
+        usable = np.flatnonzero(trajectory.violation[:until] == 0)
+        best = usable[nondominated(trajectory.losses[usable])] if len(usable) else usable
+        found.append(hypervolume(losses[trajectory.row[best]], reference) / whole if whole else 0.0)
+    return np.array(found)
+
+
+@lru_cache(maxsize=8)
+def _known(problem: Problem) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return the reference point, the losses of every row, and the hypervolume of the exact front."""
+    reference = reference_point(problem)
+    return reference, _losses(problem), hypervolume(exact_front(problem), reference)
+
+
+def _losses(problem: Problem) -> NDArray[np.float64]:
+    signs = np.array([-1.0 if o.direction == "max" else 1.0 for o in problem.objectives])
+    return np.asarray(problem.truth() * signs)
