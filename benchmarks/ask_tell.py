@@ -1,6 +1,6 @@
 """What searching itself costs: ask and tell, sampling and mutating, beside Optuna in the same run.
 
-    python benchmarks/ask_tell.py [--trials 5000] [--without-optuna]
+    python benchmarks/ask_tell.py [--trials 5000] [--without-optuna] [--strategies all]
 
 Prints milliseconds for one ask with its tell, over all trials and at the end of the history, on 12 decisions of 5
 options; and how many architectures of a 30-decision space are sampled and mutated in a second. Times are of the
@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from archsmith.space import Space, call, choice, mutate, real, repeat, sample
-from archsmith.strategy import RandomSearch, RegularizedEvolution, Strategy, SuccessiveHalving
+from archsmith.strategy import RandomSearch, RegularizedEvolution, Strategy, SuccessiveHalving, make, names
 from archsmith.testing.spaces import block, leaf
 from archsmith.trial import Trial
 
@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=5000)
     parser.add_argument("--optuna-trials", type=int, default=5000, help="TPE is slow: minutes for 5,000")
     parser.add_argument("--without-optuna", action="store_true")
+    parser.add_argument("--strategies", help="names with commas between, or all; the cheapest and halving without it")
     options = parser.parse_args()
 
     print(f"{'ask + tell, ms':<28}{'mean':>12}{'last tenth':>14}{'trials':>10}")
@@ -103,6 +104,9 @@ def main() -> None:
         "halving of random": SuccessiveHalving(RandomSearch(SPACE)),
         "halving of evolution": SuccessiveHalving(RegularizedEvolution(SPACE)),
     }
+    if options.strategies:
+        chosen = names() if options.strategies == "all" else options.strategies.split(",")
+        strategies = {name: make(name, SPACE) for name in dict.fromkeys(("random", "evolution", *chosen))}
     ends = {name: show(name, ours(strategy, options.trials)) for name, strategy in strategies.items()}
     if not options.without_optuna:
         for sampler in ("TPE", "NSGA-II"):

@@ -20,6 +20,7 @@ __all__ = [
     "State",
     "Trial",
     "apply_event",
+    "crowding",
     "dominates",
     "front",
     "known_violation",
@@ -29,6 +30,7 @@ __all__ = [
     "order",
     "read_trials",
     "score",
+    "tradeoff",
 ]
 
 State = Literal["running", "complete", "cached", "infeasible", "failed", "stopped"]
@@ -104,14 +106,20 @@ class Trial:
 
 @dataclass(frozen=True)
 class Objective:
-    """One metric, and the direction in which it is better."""
+    """One metric, and the direction in which it is better; perhaps traded against a ``cost``, see ``tradeoff``."""
 
     metric: str
     direction: Literal["max", "min"]
+    cost: str = ""
+    target: float = 1.0
+    exponents: tuple[float, float] = (0.0, 0.0)
 
     def loss(self, metrics: Mapping[str, float]) -> float:
-        """Return the metric as a loss to minimise; infinite where it is missing or not a number."""
+        """Return the metric as a loss to minimise; infinite where it, or its cost, is missing or not a number."""
         value = float(metrics.get(self.metric, math.nan))
+        if self.cost:
+            spent = float(metrics.get(self.cost, math.nan)) / self.target
+            value *= math.nan if not spent > 0 else spent ** self.exponents[spent > 1]
         if not math.isfinite(value):
             return math.inf
         return -value if self.direction == "max" else value
@@ -125,6 +133,16 @@ def maximize(metric: str) -> Objective:
 def minimize(metric: str) -> Objective:
     """Return the objective of a small ``metric``."""
     return Objective(metric, "min")
+
+
+def tradeoff(metric: str, cost: str, target: float, below: float = -0.07, above: float = -0.07) -> Objective:
+    """Return the objective of a large ``metric * (cost / target) ** exponent``: MnasNet's reward (Tan et al., 2019).
+
+    The exponent is ``below`` where the cost is at most the target, else ``above``. The paper's soft form has -0.07 for
+    both: twice the latency is worth 5% of accuracy, for ``log2(1.05)`` is 0.07. Its hard form has 0 and -1: below the
+    target only the metric counts. A limit, by contrast, is never broken. Every strategy takes it, as one objective.
+    """
+    return Objective(metric, "max", cost, target, (below, above))
 
 
 def score(
@@ -177,8 +195,8 @@ def order(trials: Sequence[Trial]) -> list[Trial]:
     if usable and len(usable[0].losses) > 1:
         losses = np.array([t.losses for t in usable])
         beaten = _dominators(losses)
-        crowding = _crowding(losses, beaten)
-        ranks = {t.number: (int(b), -float(c)) for t, b, c in zip(usable, beaten, crowding, strict=True)}
+        distances = crowding(losses, beaten)
+        ranks = {t.number: (int(b), -float(c)) for t, b, c in zip(usable, beaten, distances, strict=True)}
         usable.sort(key=lambda t: (ranks[t.number], t.number))
     else:
         usable.sort(key=lambda t: (t.losses, t.number))
@@ -197,8 +215,11 @@ def _dominators(losses: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _crowding(losses: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the crowding distance [n] of each row of ``losses`` [n, objectives] within its group."""
+def crowding(losses: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the crowding distance [n] of each row of ``losses`` [n, objectives] within its group (Deb et al., 2002).
+
+    The first and the last of a group in any objective have an infinite one; of equal rows, the first and the last.
+    """
     distance = np.zeros(len(losses))
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)

@@ -38,7 +38,7 @@ def inputs(spec: Spec, batch: int) -> torch.Tensor:
 
 
 def pairs() -> list[tuple[str, Spec]]:
-    images = [(name, spec) for name in ("mobile", "cell") for spec in IMAGES]
+    images = [(name, spec) for name in ("mobile", "cell", "hierarchical") for spec in IMAGES]
     return images + [("mlp", spec) for spec in TABLES]
 
 

@@ -5,6 +5,15 @@ import pytest
 
 from archsmith.space import sample
 from archsmith.strategy import First, RandomSearch, RegularizedEvolution, SuccessiveHalving
+from archsmith.strategy.exhaustive import Exhaustive
+from archsmith.strategy.hierarchical_evolution import HierarchicalEvolution
+from archsmith.strategy.hurdles import Hurdles
+from archsmith.strategy.lanas import LaNAS
+from archsmith.strategy.local_search import LocalSearch
+from archsmith.strategy.nsga2 import NSGA2
+from archsmith.strategy.ppo import PPO
+from archsmith.strategy.reinforce import Reinforce
+from archsmith.strategy.tree_search import TreeSearch
 from archsmith.testing.strategy import STRATEGY_LAWS, MakeStrategy, StrategyLaw
 
 STRATEGIES: dict[str, MakeStrategy] = {
@@ -13,6 +22,16 @@ STRATEGIES: dict[str, MakeStrategy] = {
     "evolution_crossover": lambda space: RegularizedEvolution(space, population=6, sample=4, crossover=0.5),
     "halving_random": lambda space: SuccessiveHalving(RandomSearch(space)),
     "halving_evolution": lambda space: SuccessiveHalving(RegularizedEvolution(space, population=6, sample=3), eta=2),
+    "exhaustive": Exhaustive,
+    "local": lambda space: LocalSearch(space, initial=3),
+    "local_patient": lambda space: LocalSearch(space, initial=2, eager=False),
+    "hierarchical": lambda space: HierarchicalEvolution(space, initial=6),
+    "nsga2": lambda space: NSGA2(space, population=6),
+    "reinforce": lambda space: Reinforce(space, window=4, tries=5),
+    "ppo": lambda space: PPO(space, "softmax", batch=5, epochs=2, window=2, tries=5),
+    "mcts": TreeSearch,
+    "lanas": lambda space: LaNAS(space, initial=6, least=2, tries=5),
+    "hurdles": lambda space: Hurdles(RegularizedEvolution(space, population=6, sample=3), models=4),
     "first": lambda space: First(RandomSearch(space), tuple(sample(space, np.random.default_rng(i)) for i in range(3))),
 }
 

@@ -19,6 +19,7 @@ __all__ = [
     "ConvNormAct",
     "FeatureLinear",
     "InvertedBottleneck",
+    "Motif",
     "PeriodicEncoding",
     "PlainBlock",
     "ReluConvNorm",
@@ -254,6 +255,29 @@ class Cell(nn.Module):
         two = self.edge02(x) + self.edge12(one)
         out: torch.Tensor = self.edge03(x) + self.edge13(one) + self.edge23(two)
         return out
+
+
+class Motif(nn.Module):
+    """A graph whose edges are modules, each node the sum of its incoming edges; the shape stays.
+
+    The edges come in the order 0-1, 0-2, 1-2, 0-3, ...: by the node where they end. Node 0 is the input, the last node
+    the output. There are 3, 6 or 10 of them for 3, 4 or 5 nodes.
+    """
+
+    def __init__(self, *edges: nn.Module) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(edges)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output node's feature map."""
+        nodes, place = [x], 0
+        while place < len(self.edges):
+            total = self.edges[place](nodes[0])
+            for source in range(1, len(nodes)):
+                total = total + self.edges[place + source](nodes[source])
+            place += len(nodes)
+            nodes.append(total)
+        return nodes[-1]
 
 
 class CellDownsample(nn.Module):

@@ -2,6 +2,7 @@
 
 from archsmith.spaces.cell import cell
 from archsmith.spaces.designs import designs
+from archsmith.spaces.hierarchical import hierarchical
 from archsmith.spaces.mlp import mlp
 from archsmith.spaces.mobile import mobile
 from archsmith.spaces.resolve import default, default_name, names, resolve
@@ -13,6 +14,7 @@ __all__ = [
     "default",
     "default_name",
     "designs",
+    "hierarchical",
     "mlp",
     "mobile",
     "names",

@@ -16,6 +16,7 @@ from torch import nn
 from archsmith.errors import SpaceError, nearest
 from archsmith.space import Node, Space, call
 from archsmith.spaces.cell import cell
+from archsmith.spaces.hierarchical import hierarchical
 from archsmith.spaces.mlp import mlp
 from archsmith.spaces.mobile import mobile
 from archsmith.spaces.training import training
@@ -23,7 +24,9 @@ from archsmith.spec import Spec
 
 __all__ = ["default", "default_name", "names", "resolve"]
 
-_READY: MappingProxyType[str, Callable[[Spec], Space]] = MappingProxyType({"mobile": mobile, "cell": cell, "mlp": mlp})
+_READY: MappingProxyType[str, Callable[[Spec], Space]] = MappingProxyType(
+    {"mobile": mobile, "cell": cell, "hierarchical": hierarchical, "mlp": mlp}
+)
 _PAIRED = ("optimizer", "lr", "weight_decay")
 
 

@@ -16,8 +16,8 @@ class Abilities:
     listed. ``conditionals``: decisions that are active in some architectures only. ``limits``: hard limits, with
     trials that break one. Batches and results out of order are for every strategy.
 
-    ``fidelities`` says how it spends: less than the full cost on most, so that its constructor takes ``fidelity``,
-    ``minimum``, ``maximum`` and ``eta``.
+    Two words on how it works: ``fidelities``, it spends less than the full cost on most, and its constructor takes
+    ``fidelity``, ``minimum``, ``maximum`` and ``eta``; ``deterministic``, it draws nothing, whatever the seed.
     """
 
     many_objectives: bool = True
@@ -25,6 +25,7 @@ class Abilities:
     conditionals: bool = True
     limits: bool = True
     fidelities: bool = False
+    deterministic: bool = False
 
 
 def abilities_of(strategy: Any) -> Abilities:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Sequence
 
 import numpy as np
 
-from archsmith.space import Arch, Space, count, enumerate_archs, sample
+from archsmith.space import Arch, Space, count, enumerate_archs, sample, valid
 
 __all__ = ["LISTABLE", "TRIES", "distinct", "untried"]
 
@@ -24,8 +24,9 @@ def untried(
 ) -> Arch | None:
     """Return the first architecture that ``draw`` gives, random without it, and that no part of ``taken`` contains.
 
-    After ``tries`` draws that were all taken, a space of at most 4,096 architectures is listed and one of the rest is
-    drawn uniformly; in a larger one random architectures are tried as often again. None when that found nothing.
+    ``draw`` may give what a constraint of the space refuses: that is drawn again, too. After ``tries`` draws in vain, a
+    space of at most 4,096 architectures is listed and one of the rest is drawn uniformly; in a larger one random
+    architectures are tried as often again. None when that found nothing.
     """
 
     def is_taken(arch: Arch) -> bool:
@@ -34,7 +35,7 @@ def untried(
     for propose in (draw, None) if draw is not None else (None,):
         for _ in range(tries):
             arch = sample(space, rng) if propose is None else propose()
-            if not is_taken(arch):
+            if not is_taken(arch) and (propose is None or valid(space, arch)):
                 return arch
         if _most(space) <= LISTABLE:
             rest = [arch for arch in enumerate_archs(space) if not is_taken(arch)]

@@ -186,7 +186,7 @@ def replaying_restores(make: MakeStrategy) -> None:
     """A fresh copy that is told the log answers every ask as the first did, at every point, in whatever order."""
     for outcome in (_smooth, _troubled):
         for name, _, strategy in _each(make):
-            log = drive(strategy, 40, outcome, slots=4, batch=2)
+            log = drive(strategy, 30, outcome, slots=4, batch=2)
             copy, done = _fresh(strategy), 0
             for number, asked, running, proposals, told in log.asks:
                 for trial in log.told[done:told]:
@@ -232,9 +232,9 @@ def constructors_store_their_arguments(make: MakeStrategy) -> None:
 def trouble_is_survived(make: MakeStrategy) -> None:
     """Failed, stopped, infeasible, cached and NaN trials are told, and the search goes on."""
     for name, space, strategy in _each(make):
-        _sound(name, space, drive(strategy, 60, _troubled, slots=3))
-    log = drive(make(EXAMPLES["flat"]), 60, _troubled, slots=3)
-    assert len(log.told) == 60, "the search ended although most of the space is untried"
+        _sound(name, space, drive(strategy, 40, _troubled, slots=3))
+    log = drive(make(EXAMPLES["flat"]), 40, _troubled, slots=3)
+    assert len(log.told) == 40, "the search ended although most of the space is untried"
 
 
 def failure_alone_is_survived(make: MakeStrategy) -> None:
@@ -270,7 +270,7 @@ def randomness_is_handed_in(make: MakeStrategy) -> None:
     state, legacy = random.getstate(), repr(np.random.get_state())  # noqa: NPY002  (looked at, never drawn from)
     one, same, other = (drive(make(space), 12, _smooth, seed=seed).proposals for seed in (1, 1, 2))
     assert one == same, "equal seeds gave different searches"
-    assert one != other, "different seeds gave the same search"
+    assert one != other or abilities_of(make(space)).deterministic, "different seeds gave the same search"
     assert random.getstate() == state, "the global generator of random was used"
     assert repr(np.random.get_state()) == legacy, "the global generator of numpy was used"  # noqa: NPY002
 
@@ -331,7 +331,7 @@ def nothing_is_evaluated_twice(make: MakeStrategy) -> None:
             seen[proposal.arch.id, repr(sorted(proposal.fidelity.items()))] += 1
             return {"loss": _smooth(proposal, np.random.default_rng(0))[1][0]}
 
-        Study(space, strategy, evaluate, [Objective("loss", "min")], patience=100).run(trials=60)
+        Study(space, strategy, evaluate, [Objective("loss", "min")], patience=100).run(trials=30)
         assert seen and max(seen.values()) == 1, f"{name}: evaluated twice: {seen.most_common(1)}"
         if name == "tiny":
             assert len({arch for arch, _ in seen}) == 3, f"{name}: {len(seen)} of 3 architectures were tried"
