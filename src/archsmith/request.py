@@ -8,7 +8,7 @@ from typing import Any
 
 from archsmith.errors import SpaceError, UsageError, nearest
 from archsmith.quantities import parse_bytes, parse_count, parse_latency_ms
-from archsmith.store import masked
+from archsmith.redact import redact
 from archsmith.strategy import find
 from archsmith.trial import Objective, maximize, minimize
 
@@ -96,7 +96,7 @@ class Request:
         """Return the request as data a TOML file can hold: unset values are left out, passwords are hidden."""
         values = {k: v for k, v in self.__dict__.items() if v is not None and k not in ("objectives", "formats")}
         if self.store is not None:
-            values["store"] = masked(self.store)
+            values["store"] = redact(self.store)
         values["options"] = {k: v for k, v in self.options.items() if isinstance(v, str | int | float | bool)}
         objectives = [{"metric": o.metric, "direction": o.direction} for o in self.objectives]
         return {**values, "limits": dict(self.limits), "objectives": objectives, "formats": list(self.formats)}

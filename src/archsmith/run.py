@@ -8,11 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DeadlineReached", "Run"]
+from archsmith.errors import ArchsmithError
+
+__all__ = ["DeadlineReached", "Diverged", "Run"]
 
 
 class DeadlineReached(Exception):
     """Raised by an evaluation that ended because its time was over; its trial is stopped, not failed."""
+
+
+class Diverged(ArchsmithError):
+    """Raised by an evaluation whose loss left the finite numbers; trying it again would end the same way."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,8 @@ class Run:
     whose checkpoint is continued. ``deadline`` is a time of ``time.monotonic`` after which the result is of no use.
     ``interrupted()`` tells that the trial should save what it has and end with ``DeadlineReached``: an evaluation that
     looks at it now and then is left to do so, any other is ended where it is.
+    ``batch_scale`` is the share of its usual batch that an evaluation should take at a time: 1, or one half when the
+    trial ran out of memory and is tried again.
     """
 
     trial: int
@@ -32,6 +40,7 @@ class Run:
     resume_folder: Path | None = None
     deadline: float | None = None
     interrupted: Callable[[], bool] = bool  # nobody interrupts
+    batch_scale: float = 1.0
 
     def remaining(self) -> float:
         """Return the seconds that are left; infinite without a deadline."""

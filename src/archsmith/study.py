@@ -356,7 +356,8 @@ class Study:
                 state, reason = "failed", f"no_metrics: the evaluation returned no {name!r}. {nearest(name, metrics)}"
             elif not math.isfinite(metrics[name]):
                 state, reason = "failed", f"{_DIVERGED} {name} is {metrics[name]}"
-        return {"state": state, "metrics": dict(data["metrics"]), "seconds": data["seconds"], "reason": reason}
+        judged = {"state": state, "metrics": dict(data["metrics"]), "seconds": data["seconds"], "reason": reason}
+        return {**judged, "note": data["note"]} if data.get("note") else judged
 
     def _finish(self, number: int, data: Mapping[str, Any]) -> None:
         self._log([self._ended(number, data, time.time())])

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from archsmith.errors import UsageError
-from archsmith.estimate import CHECKPOINT, Diverged, Machine, Settings, TrainEstimator, load_weights
-from archsmith.run import Run
+from archsmith.estimate import CHECKPOINT, Machine, Settings, TrainEstimator, load_weights
+from archsmith.run import Diverged, Run
 from archsmith.space import Arch, Space, call, choice, real, sample
 from archsmith.task import Task
 from archsmith.trial import Evaluate

@@ -2,7 +2,10 @@
 
 import contextlib
 import ctypes
+import errno
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archsmith.run import Run
+from archsmith.run import Diverged, Run
 from archsmith.space import Arch
 from archsmith.trial import Evaluate, Event, Proposal, Trial
 
@@ -93,6 +96,88 @@ def _spoil(proposal: Proposal, run: Run) -> Mapping[str, float]:
     return {"score": 1.0}
 
 
+def _killed_at_full_batch(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    if run.batch_scale == 1.0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"scale": run.batch_scale}
+
+
+def _hang_in_c(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    re.match("(a+)+$", "a" * 64 + "b")  # holds the interpreter for longer than anybody waits
+    return {"score": 1.0}
+
+
+def _leave_a_daemon(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    """A child in a session of its own whose parent is gone: nothing of the trial's that the system still knows."""
+    assert run.folder is not None
+    path = run.folder / "daemon"
+    if os.fork() == 0:
+        os.setsid()
+        child = subprocess.Popen(["sleep", "1000"])
+        path.write_text(str(child.pid))
+        os._exit(0)
+    os.wait()
+    return {"child": float(path.read_text())}
+
+
+def _open_many_files(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    files: list[int] = []
+    try:
+        while len(files) < 100:
+            files.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for file in files:
+            os.close(file)
+    return {"score": 1.0}
+
+
+def _write_too_much(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    assert run.folder is not None
+    with open("/dev/full", "w") as file:
+        file.write("x" * 100_000)
+    return {"score": 1.0}
+
+
+def _live_without_progress(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    until = time.monotonic() + 1000
+    while time.monotonic() < until:
+        pass
+    return {"score": 1.0}
+
+
+def _progress_slowly(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    for step in range(8):
+        time.sleep(0.15)
+        run.report({"step": float(step)})
+    return {"score": 1.0}
+
+
+def _raise_what(number: int) -> Any:
+    def raising(proposal: Proposal, run: Run) -> Mapping[str, float]:
+        raise OSError(number, os.strerror(number))
+
+    return raising
+
+
+def _diverge(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    raise Diverged("the loss stopped being finite at step 7 with learning rate 1e+12; the last finite loss was 2.3")
+
+
+def _no_thread(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    raise RuntimeError("can't start new thread")
+
+
+def _no_shared_memory(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1_2_0>: No space left on device (28)")
+
+
+def _tell_a_secret(proposal: Proposal, run: Run) -> Mapping[str, float]:
+    raise ValueError("no answer from postgresql://me:hunter2@host/db with token=hunter2")
+
+
 def _hang(proposal: Proposal, run: Run) -> Mapping[str, float]:
     time.sleep(1000)
     return {"score": 1.0}
@@ -169,6 +254,19 @@ _BODIES: dict[str, Any] = {
     "out of memory": _out_of_memory,
     "kill self": _kill_self,
     "segfault": _segfault,
+    "killed at full batch": _killed_at_full_batch,
+    "hang in C": _hang_in_c,
+    "leave a daemon": _leave_a_daemon,
+    "open many files": _open_many_files,
+    "write too much": _write_too_much,
+    "live without progress": _live_without_progress,
+    "progress slowly": _progress_slowly,
+    "no memory": _raise_what(errno.ENOMEM),
+    "no process": _raise_what(errno.EAGAIN),
+    "no thread": _no_thread,
+    "no shared memory": _no_shared_memory,
+    "diverge": _diverge,
+    "tell a secret": _tell_a_secret,
     "abort": lambda proposal, run: os.abort(),
     "exit 0": lambda proposal, run: os._exit(0),
     "exit 7": lambda proposal, run: os._exit(7),

@@ -7,14 +7,16 @@ from typing import Any
 
 # Whatever writes a file may say where a fault can be made to happen.
 FILES = {"failpoint", "files", "lease"}
-BOTTOM = {"errors", "spec", "run", "quantities"} | FILES
+BOTTOM = {"errors", "spec", "run", "quantities", "redact", "documents"} | FILES
 ARROWS: dict[str, set[str]] = {
     "failpoint": set(),
     "files": {"failpoint"},
     "lease": {"errors"},
     "errors": set(),
     "spec": set(),
-    "run": set(),
+    "run": {"errors"},
+    "redact": set(),
+    "documents": {"errors"},
     "quantities": {"errors"},
     "space": {"errors"},
     "trial": {"space"},
@@ -24,13 +26,13 @@ ARROWS: dict[str, set[str]] = {
     "bench": BOTTOM | {"space", "trial", "strategy", "tables", "execute", "study", "report"},
     "task": {"spec", "trial", "errors", "build.blocks", "build.preprocess"},
     "estimate": FILES | {"space", "trial", "run", "build", "task", "spec", "errors"},
-    "store": FILES | {"trial", "errors"},
-    "execute": FILES | {"trial", "run", "errors", "estimate"},
+    "store": FILES | {"redact", "trial", "errors"},
+    "execute": FILES | {"trial", "run", "errors", "redact", "estimate"},
     "study": BOTTOM | {"space", "trial", "build", "strategy", "task", "estimate", "store", "execute"},
     "spaces": {"space", "spec", "build.blocks", "build.preprocess", "errors"},
-    "report": FILES | {"store", "trial", "space", "build", "errors"},
-    "export": FILES | {"build", "task", "spec", "errors"},
-    "request": {"errors", "quantities", "strategy", "trial", "store"},
+    "report": FILES | {"store", "trial", "space", "build", "errors", "redact", "documents"},
+    "export": FILES | {"build", "task", "spec", "errors", "documents"},
+    "request": {"errors", "quantities", "redact", "strategy", "trial"},
     "cli": BOTTOM | {"request", "trial", "pipeline", "report", "export", "store", "spaces"},
     "__main__": {"cli"},
 }

@@ -131,7 +131,7 @@ class Bank(nn.Module):
             for name, value in tensors.items():
                 room, _, key = name.partition(".")
                 bank._put(key, value, learned=room == "shared", trains=key not in header["frozen"])
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
             raise StoreError(f"There is no usable bank in {folder}: {error}") from error
         return bank
 

@@ -1,4 +1,4 @@
-"""The command line: one file for each command."""
+"""The command line: one module for each command, and what they share."""
 
 from archsmith.cli.app import main
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import tempfile
@@ -24,10 +23,12 @@ from archsmith.cli.output import console, emit
 from archsmith.cli.predict import predict
 from archsmith.cli.read import ls, show
 from archsmith.cli.resume import resume
+from archsmith.cli.salvage import salvage
 from archsmith.cli.search import search
 from archsmith.cli.spaces import spaces
 from archsmith.errors import ArchsmithError
-from archsmith.store import masked
+from archsmith.redact import redact
+from archsmith.report.text import clean
 
 __all__ = ["app", "main"]
 
@@ -38,7 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for _command in (search, resume, predict, show, ls, export, compare, bench, doctor, spaces):
+for _command in (search, resume, predict, show, ls, export, compare, bench, doctor, salvage, spaces):
     app.command()(_command)
 
 
@@ -76,16 +77,17 @@ def main() -> None:
 
 
 def _say(text: str, prefix: str = "error: ") -> None:
-    console("--no-color" in sys.argv).print(Text.assemble((prefix, "bold red"), text))
+    console("--no-color" in sys.argv).print(Text.assemble((prefix, "bold red"), clean(redact(text))))
 
 
 def _log(error: BaseException) -> Path:
     """Write what a maintainer needs to a file; the trace holds no values of variables, for secrets live in those."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = Path(tempfile.gettempdir()) / f"archsmith-{stamp}-{os.getpid()}.log"
-    text = f"archsmith {__version__}\n{' '.join(sys.argv)}\n\n{''.join(traceback.format_exception(error))}"
-    path.write_text(masked(text), "utf-8")
-    return path
+    number, name = tempfile.mkstemp(".log", time.strftime("archsmith-%Y%m%d-%H%M%S-"))  # nobody else may read it
+    command = " ".join(sys.argv)
+    text = f"archsmith {__version__}\n{command}\n\n" + "".join(traceback.format_exception(error))
+    with open(number, "w", encoding="utf-8", errors="replace") as file:
+        file.write(redact(text))
+    return Path(name)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -13,21 +14,25 @@ import typer
 from rich.console import Console
 
 from archsmith.report.show import SCHEMA_VERSION
+from archsmith.report.text import clean
 
 __all__ = ["console", "emit", "emit_json", "is_live", "table"]
+
+# What JSON need not escape and terminals obey all the same.
+_COMMANDS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def emit(text: str = "") -> None:
     """Write one result, as lines of text, to stdout."""
+    text = clean(text, limit=len(text) + 1)  # names come from files, and a terminal obeys what is in them
     typer.echo(_encodable(text.replace("\u00a0", " "), sys.stdout))
 
 
 def emit_json(data: Mapping[str, Any]) -> None:
     """Write one JSON object to stdout, its ``schema_version`` first; what JSON cannot say becomes null."""
     whole = {"schema_version": SCHEMA_VERSION, **data}
-    typer.echo(
-        json.dumps(_finite(whole), indent=2, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
-    )
+    text = json.dumps(_finite(whole), indent=2, ensure_ascii=False, default=str)
+    typer.echo(_COMMANDS.sub(lambda m: f"\\u{ord(m[0]):04x}", text).encode("utf-8", "replace").decode())
 
 
 def console(no_color: bool = False) -> Console:

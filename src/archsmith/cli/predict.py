@@ -13,6 +13,7 @@ import typer
 from archsmith.cli.lazy import load
 from archsmith.cli.output import emit, emit_json, table
 from archsmith.cli.runs import complete_run, find_run
+from archsmith.report.text import csv_cell
 
 __all__ = ["predict"]
 
@@ -46,7 +47,8 @@ def _cell(value: Any) -> str:
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, _names(rows), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    names = _names(rows)
+    writer.writerow([csv_cell(name) for name in names])
+    writer.writerows([[csv_cell(row.get(name)) for name in names] for row in rows])
     return text.getvalue().rstrip("\n")

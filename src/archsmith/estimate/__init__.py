@@ -8,13 +8,12 @@ from archsmith.estimate.machine import Machine
 from archsmith.estimate.measure import measure_machine, step_seconds, unmeasured_machine
 from archsmith.estimate.settings import Settings
 from archsmith.estimate.state import load_curve, load_weights, save_weights, seconds_spent
-from archsmith.estimate.train_estimator import CHECKPOINT, Diverged, TrainEstimator
+from archsmith.estimate.train_estimator import CHECKPOINT, TrainEstimator
 from archsmith.estimate.training import Divergence, Trained, train
 
 __all__ = [
     "CHECKPOINT",
     "CrossValidated",
-    "Diverged",
     "Divergence",
     "Machine",
     "Settings",

@@ -51,7 +51,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise StoreError(f"The checkpoint {path} is missing or damaged: {error}") from error
     if metadata.get("sha256") != _digest(tensors, metadata.get("scalars", "")):
         raise StoreError(f"The checkpoint {path} was altered after it was written, so it is not used.")
-    return tensors, json.loads(metadata["scalars"])
+    try:
+        return tensors, json.loads(metadata["scalars"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise StoreError(f"{path} is no checkpoint of Archsmith ({type(error).__name__}).") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

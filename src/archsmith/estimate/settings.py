@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from archsmith.errors import UsageError, nearest
@@ -75,6 +75,18 @@ class Settings:
         if self.weight_decay is not None:
             return self.weight_decay
         return 5e-4 if self.optimizer == "sgd" else 0.05
+
+    def scaled(self, batch_scale: float) -> Settings:
+        """Return the settings for batches of another size, with the learning rate that goes with it.
+
+        It follows the size for SGD (Goyal et al., 2017) and its root for AdamW (Malladi et al., 2022).
+        """
+        if batch_scale == 1.0:
+            return self
+        size = max(1, int(self.batch_size * batch_scale))
+        share = size / self.batch_size
+        lr = self.peak_lr * (share if self.optimizer == "sgd" else math.sqrt(share))
+        return replace(self, batch_size=size, lr=lr)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON-ready data."""

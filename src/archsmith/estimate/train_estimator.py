@@ -6,23 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from archsmith.build.module import build
-from archsmith.errors import ArchsmithError, UsageError, nearest
+from archsmith.errors import UsageError, nearest
 from archsmith.estimate.machine import Machine
 from archsmith.estimate.settings import Settings
 from archsmith.estimate.training import Trained, train
-from archsmith.run import DeadlineReached, Run
+from archsmith.run import DeadlineReached, Diverged, Run
 from archsmith.space import Arch, Space, settings
 from archsmith.task import Task
 from archsmith.trial import Proposal
 
-__all__ = ["CHECKPOINT", "Diverged", "TrainEstimator"]
+__all__ = ["CHECKPOINT", "TrainEstimator"]
 
 CHECKPOINT = "ckpt"
 _FIDELITIES = ("epochs", "cost", "data_fraction", "resolution")
-
-
-class Diverged(ArchsmithError):
-    """A training whose loss left the finite numbers; trying it again would end the same way."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,8 @@ class TrainEstimator:
         if result.stopped:
             done = f"{result.epochs:.3g} of {self.epochs(proposal):.3g} epochs"
             raise DeadlineReached(f"{done}; what there is of the training is in its folder")
-        return dict(result.metrics)
+        reduced = {} if run.batch_scale == 1.0 else {"batch_scale": run.batch_scale}
+        return {**result.metrics, **reduced}
 
     def train(self, proposal: Proposal, run: Run) -> Trained:
         """Return the whole outcome of the training, with the network."""
@@ -74,7 +71,7 @@ class TrainEstimator:
         return train(
             build(self.space, proposal.arch, seed=run.seed),
             self.task,
-            self.settings(proposal),
+            self.settings(proposal, run.batch_scale),
             machine=self.machine,
             seed=run.seed,
             epochs=self.epochs(proposal),
@@ -97,13 +94,13 @@ class TrainEstimator:
             return asked.get("epochs", self.full_epochs)
         return asked.get("cost", self.full_cost) / self.pace(proposal.arch)
 
-    def settings(self, proposal: Proposal) -> Settings:
-        """Return the training settings of the proposal's architecture.
+    def settings(self, proposal: Proposal, batch_scale: float = 1.0) -> Settings:
+        """Return the training settings of the proposal's architecture, with its batches scaled.
 
         The warm-up is cut to a twentieth of a full training: it must be the same at every fidelity.
         """
         values = {**self.defaults.to_json(), **settings(self.space, proposal.arch)}
-        recipe = Settings.from_values(values)
+        recipe = Settings.from_values(values).scaled(batch_scale)
         epochs = self.full_epochs if self.pace is None else self.full_cost / self.pace(proposal.arch)
         full = epochs * max(1, len(self.task.train.y) // recipe.batch_size)
         return replace(recipe, warmup=min(recipe.warmup, round(0.05 * full)))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archsmith.errors import UsageError
+from archsmith.errors import StoreError, UsageError
 from archsmith.estimate.clock import Clock
 from archsmith.estimate.evaluation import evaluate, evaluation_seconds
 from archsmith.estimate.feed import Feed, make_feed
@@ -137,7 +137,7 @@ def train(
         if found is not None:
             restore(state, feed, *found)
         clock = Clock(epochs, seconds, feed.steps, began, deadline, state.progress, interrupted=interrupted)
-        loop = _Loop(state, feed, task, settings, clock, plan, checkpoint, report, state.seconds)
+        loop = _Loop(state, feed, task, settings, clock, plan, checkpoint, report, state.seconds, notes)
         diverged = loop.run()
         return replace(loop.result(diverged), resumed=found is not None, notes=tuple(notes))
 
@@ -155,6 +155,7 @@ class _Loop:
     checkpoint: Path | None
     report: _Report | None
     seconds_before: float
+    notes: list[str]
     pending: list[tuple[Tensor, float]] = field(default_factory=list)
     last_loss: float = math.nan
     train_loss: float = math.nan
@@ -229,7 +230,7 @@ class _Loop:
             if state.average is not None:
                 state.network.load_state_dict(state.average.network.state_dict())
             if self.checkpoint is not None and not self.clock.stopped:
-                save_weights(self.checkpoint, state.network, state.curve)
+                self._keep(lambda folder: save_weights(folder, state.network, state.curve))
         else:
             row = {}
         metrics = {name: value for name, value in row.items() if name != "epoch"}
@@ -324,9 +325,19 @@ class _Loop:
         assert self.checkpoint is not None
         began = time.monotonic()
         self.state.seconds = self.seconds_before + self.clock.elapsed()
-        save_state(self.checkpoint / name, self.state, self.feed, self.plan)
+        self._keep(lambda folder: save_state(folder / name, self.state, self.feed, self.plan))
         self.saved = self.clock.elapsed()
         self.saving += time.monotonic() - began
+
+    def _keep(self, save: Callable[[Path], None]) -> None:
+        """Write a checkpoint; a disk that does not take it costs the checkpoint, and not the training."""
+        assert self.checkpoint is not None
+        try:
+            save(self.checkpoint)
+        except StoreError as error:
+            words = f"{error} The training went on without it; free some space."
+            if words not in self.notes:
+                self.notes.append(words)
 
 
 def _set_dropout(network: nn.Module, rate: float | None) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import copyreg
 import io
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -19,7 +20,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from archsmith.errors import UsageError
-from archsmith.execute.worker import serve, sweep
+from archsmith.execute.worker import MARK, serve, sweep
 from archsmith.trial import Trial
 
 if sys.platform != "win32":
@@ -38,12 +39,17 @@ class Child:
     process: SpawnProcess
     connection: Connection[Any, Any]
     sender: threading.Thread
+    mark: str
     trial: Trial | None = None
     ready: bool = False
     mute: bool = False
     born_at: float = field(default_factory=time.monotonic)
+    given_at: float = 0.0
     started_at: float | None = None
     stopped_at: float | None = None
+    signs: tuple[Any, ...] = ()
+    sign_at: float = 0.0
+    warned_at: float | None = None
 
     @staticmethod
     def pack(into: io.BytesIO, *things: object) -> None:
@@ -70,7 +76,8 @@ class Child:
         ours, theirs = context.Pipe()
         process = context.Process(target=serve, args=(theirs, threads, log_bytes), name="archsmith-worker")
         resource_tracker.ensure_running()  # if this came later, it would undo the blocked signal
-        with _environment({name: str(threads) for name in _THREADS}), _sigint_blocked():
+        mark = secrets.token_hex(8)
+        with _environment({MARK: mark, **{name: str(threads) for name in _THREADS}}), _sigint_blocked():
             process.start()
         theirs.close()
 
@@ -82,7 +89,7 @@ class Child:
 
         sender = threading.Thread(target=send, daemon=True)
         sender.start()
-        return Child(process, ours, sender)
+        return Child(process, ours, sender, mark)
 
     def send(self, job: object) -> None:
         """Send one job to a worker that is ready; raise ``OSError`` if it is gone."""
@@ -117,7 +124,7 @@ class Child:
             self.process.kill()
         self.process.join(_LONGEST_DEATH)
         if pid is not None:
-            sweep(pid)
+            sweep(pid, self.mark)
         self.sender.join(_LONGEST_DEATH)
         self.connection.close()
         code, peak = self.process.exitcode, None

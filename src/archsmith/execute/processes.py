@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import io
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
 from archsmith.errors import UsageError
 from archsmith.execute.child import Child
 from archsmith.execute.protocol import Evaluation
-from archsmith.execute.reasons import Failure, Reason, failure_of_exit
-from archsmith.execute.trials import Outcome, earliest, finished, make_run, positive, trial_folder
+from archsmith.execute.reasons import Failure, Reason, failure_of, failure_of_exit
+from archsmith.execute.trials import (
+    SMALLER,
+    Outcome,
+    earliest,
+    finished,
+    make_run,
+    positive,
+    smaller_after,
+    trial_folder,
+)
 from archsmith.execute.worker import Job, cut
 from archsmith.trial import Event, Trial
 
@@ -23,6 +34,7 @@ __all__ = ["Processes"]
 
 _LOOK = 0.5  # seconds: a worker's death is seen at once, but by a look when a process it left behind hides it
 _LONGEST_START = 300.0
+_LONGEST_BEGIN = 60.0  # seconds in which a worker that is awake must begin what it was given
 
 
 class Processes:
@@ -37,6 +49,11 @@ class Processes:
     not back ``grace`` seconds later, its worker and everything the trial started are killed. What a trial prints goes
     to ``log.txt`` in its folder, of at most ``log_bytes`` bytes. A worker that dies takes its own trial with it and no
     other; a trial that had not begun there is begun again elsewhere.
+
+    ``memory_bytes`` is what one trial may allocate beyond what its worker holds already (on Linux). One that runs out
+    of memory, or is killed for want of it, is tried once more with half the batch (``Run.batch_scale``).
+    ``stall_seconds`` is how long a trial may show no sign of life in its folder, neither in its log nor its curve nor
+    its checkpoints; at half of that its log says so, and then it is killed.
 
     Workers ignore Ctrl+C, which is the controller's to decide on, and end when the controller is gone.
 
@@ -56,8 +73,11 @@ class Processes:
         grace: float = 5.0,
         initialize: Callable[[int], object] | None = None,
         log_bytes: int = 1_000_000,
+        memory_bytes: int | None = None,
+        stall_seconds: float | None = None,
     ) -> None:
-        for name, value in {"slots": slots, "threads": threads, "trial_seconds": trial_seconds, "grace": grace}.items():
+        times = {"trial_seconds": trial_seconds, "grace": grace, "stall_seconds": stall_seconds}
+        for name, value in {"slots": slots, "threads": threads, "memory_bytes": memory_bytes, **times}.items():
             positive(name, value)
         self.evaluate = evaluate
         self.folder = None if folder is None else Path(folder).absolute()
@@ -69,9 +89,12 @@ class Processes:
         self.grace = grace
         self.initialize = initialize
         self.log_bytes = log_bytes
+        self.memory_bytes = memory_bytes
+        self.stall_seconds = stall_seconds
         self._waiting: deque[Trial] = deque()
         self._children: list[Child] = []
         self._again: set[int] = set()
+        self._smaller: dict[int, tuple[str, float]] = {}  # trials tried again: why, and the seconds spent before
         self._done: list[Event] = []
         self._closed = False
         Child.pack(io.BytesIO(), evaluate, initialize)
@@ -173,15 +196,18 @@ class Processes:
         assert trial is not None
         seconds = earliest(None if self.deadline is None else self.deadline - self.now(), self.trial_seconds)
         try:
+            scale = SMALLER if trial.number in self._smaller else 1.0
             run = make_run(trial, self.folder, self.seed, None)
             kind, data = type(trial.proposal), trial.proposal.to_json()
-            job = Job(kind, data, trial.number, run.seed, run.folder, run.resume_folder, seconds)
+            places = (run.folder, run.resume_folder)
+            job = Job(kind, data, trial.number, run.seed, *places, seconds, scale, self.memory_bytes)
+            child.given_at = self.now()
             child.send(job)
         except (BrokenPipeError, ConnectionResetError):
             return  # it is dead, which the next look finds
         except OSError as error:  # such as a folder that cannot be made
             child.trial = None
-            self._finish(trial, Outcome(failure=Failure(Reason.raised, f"{type(error).__name__}: {error}")))
+            self._finish(trial, Outcome(failure=failure_of(error)))
 
     def _listen(self, child: Child) -> None:
         dead = not child.process.is_alive()  # looked at first: what it said before it died is then all there
@@ -191,7 +217,8 @@ class Processes:
                 if child.trial is not None:
                     self._send(child)
             elif word == "started":
-                child.started_at = self.now()
+                child.started_at = child.sign_at = self.now()
+                child.signs = ()
             elif word == "broken":
                 self._bury(child, said.reason, said)
                 return
@@ -199,7 +226,7 @@ class Processes:
                 trial, begin = child.trial, child.started_at
                 child.trial = child.started_at = child.stopped_at = None
                 spent = said.seconds or self.now() - (begin or self.now())
-                self._finish(trial, Outcome(said.metrics, spent, said.failure))
+                self._finish(trial, replace(said, seconds=spent))
         if dead or child.mute:
             self._bury(child)
         elif self.now() >= self._kill_at(child):
@@ -207,8 +234,28 @@ class Processes:
                 self._bury(child, Reason.stopped)
             elif self.deadline is not None and self.now() >= self.deadline + self.grace:
                 self._bury(child, Reason.deadline)
+            elif child.ready and child.started_at is None:
+                self._bury(child)  # frozen, or starved, before it began
             else:
                 self._bury(child, Reason.timed_out if child.ready else Reason.not_started)
+        elif self.stall_seconds is not None and self._silence(child) >= self.stall_seconds:
+            self._bury(child, Reason.stalled, Failure(Reason.stalled, f"nothing for {self.stall_seconds:g} s"))
+
+    def _silence(self, child: Child) -> float:
+        """Return for how long a trial has shown no sign of progress; at half of what it may, its log says so."""
+        folder = None if child.trial is None else trial_folder(self.folder, child.trial.number)
+        if folder is None or child.started_at is None or self.stall_seconds is None:
+            return 0.0
+        signs = _signs(folder)
+        if signs != child.signs:
+            child.signs, child.sign_at = signs, self.now()
+        silence = self.now() - child.sign_at
+        if silence >= 0.5 * self.stall_seconds and child.warned_at != child.sign_at:
+            left = self.stall_seconds - silence
+            with contextlib.suppress(OSError), (folder / "log.txt").open("a", encoding="utf-8") as log:
+                log.write(f"[no sign of progress for {silence:.3g} s; the trial is ended in {left:.3g} s]\n")
+            child.warned_at, child.signs = child.sign_at, _signs(folder)
+        return silence
 
     def _kill_at(self, child: Child) -> float:
         """The time at which the child is killed if it says nothing before."""
@@ -219,7 +266,9 @@ class Processes:
             times.append(child.stopped_at + self.grace)
         if not child.ready:
             times.append(child.born_at + _LONGEST_START)
-        if child.started_at is not None and self.trial_seconds is not None:
+        elif child.started_at is None:
+            times.append(child.given_at + _LONGEST_BEGIN)
+        elif self.trial_seconds is not None:
             times.append(child.started_at + self.trial_seconds + self.grace)
         return min(times, default=math.inf)
 
@@ -237,15 +286,33 @@ class Processes:
         if failure is None and reason is not None:
             allowed = f"after {self.trial_seconds:g} s" if reason is Reason.timed_out and self.trial_seconds else ""
             failure = Failure(reason, allowed)
+        spent = 0.0 if child.started_at is None else self.now() - child.started_at
         if failure is None:
             failure = failure_of_exit(code, peak)
             if not child.ready:
                 failure = Failure(Reason.not_started, str(failure))
-        spent = 0.0 if child.started_at is None else self.now() - child.started_at
+            elif failure.reason is Reason.killed and trial.number not in self._smaller and not self._closed:
+                self._smaller[trial.number] = smaller_after(failure), spent
+                self._waiting.appendleft(trial)
+                return
         self._finish(trial, Outcome({}, spent, failure))
 
     def _finish(self, trial: Trial, outcome: Outcome) -> None:
+        if trial.number in self._smaller:
+            note, spent = self._smaller.pop(trial.number)
+            outcome = replace(outcome, seconds=outcome.seconds + spent, note=note)
         folder = trial_folder(self.folder, trial.number)
         if folder is not None:
             cut(folder / "log.txt", self.log_bytes)
         self._done.append(finished(trial, outcome, self.folder))
+
+
+def _signs(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return the state of everything a trial writes while it makes progress."""
+    found = []
+    for pattern in ("log.txt", "metrics.csv", "**/*.safetensors*"):
+        for path in sorted(folder.glob(pattern)):
+            with contextlib.suppress(OSError):
+                state = path.stat()
+                found.append((path.name, state.st_size, state.st_mtime_ns))
+    return tuple(found)

@@ -6,13 +6,14 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from archsmith.errors import UsageError
+from archsmith.execute.isolation import isolated, release_memory
 from archsmith.execute.protocol import Evaluation
 from archsmith.execute.reasons import Failure, Reason, failure_of
 from archsmith.failpoint import hit
@@ -20,25 +21,32 @@ from archsmith.run import Run
 from archsmith.trial import Event, Proposal, Trial
 
 __all__ = [
+    "SMALLER",
     "Outcome",
     "attempt",
     "earliest",
     "finished",
     "make_run",
     "positive",
+    "smaller_after",
     "trial_folder",
     "trial_seed",
     "write_error",
 ]
 
 
+SMALLER = 0.5
+"""The share of its batch at which a trial that ran out of memory is tried once more."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """How one attempt ended: with metrics, or with a failure."""
+    """How a trial ended: with metrics, or with a failure; ``note`` is what its log should say beside that."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     failure: Failure | None = None
+    note: str = ""
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -51,7 +59,14 @@ def trial_folder(folder: Path | None, number: int) -> Path | None:
     return None if folder is None else folder / "trials" / str(number)
 
 
-def make_run(trial: Trial, folder: Path | None, seed: int, deadline: float | None, own: Path | None = None) -> Run:
+def make_run(
+    trial: Trial,
+    folder: Path | None,
+    seed: int,
+    deadline: float | None,
+    own: Path | None = None,
+    batch_scale: float = 1.0,
+) -> Run:
     """Return the surroundings of a trial; its folder, ``own`` or else the usual one, gets ``arch.json``."""
     own = own or trial_folder(folder, trial.number)
     if own is not None:
@@ -59,20 +74,39 @@ def make_run(trial: Trial, folder: Path | None, seed: int, deadline: float | Non
         _write_json(own / "arch.json", trial.arch.to_json())
     resume = trial.proposal.resume
     resumed = None if resume is None else trial_folder(folder, resume)
-    return Run(trial.number, trial_seed(seed, trial.number), own, resumed, deadline)
+    return Run(trial.number, trial_seed(seed, trial.number), own, resumed, deadline, batch_scale=batch_scale)
 
 
 def attempt(
     evaluate: Evaluation, proposal: Proposal, run: Run, passing: tuple[type[BaseException], ...] = ()
 ) -> Outcome:
-    """Evaluate once and return how it ended; only exceptions named in ``passing`` are raised."""
+    """Evaluate and return how it ended; only exceptions named in ``passing`` are raised.
+
+    An evaluation that runs out of memory is tried once more, at half the batch. What an evaluation does to its process
+    is undone (see ``isolated``).
+    """
+    first = _once(evaluate, proposal, run, passing)
+    if first.failure is None or first.failure.reason is not Reason.out_of_memory or run.batch_scale <= SMALLER:
+        return first
+    release_memory()
+    second = _once(evaluate, proposal, replace(run, batch_scale=SMALLER), passing)
+    return replace(second, seconds=first.seconds + second.seconds, note=smaller_after(first.failure))
+
+
+def smaller_after(failure: Failure) -> str:
+    """Return what the log of a trial says that was tried again with a smaller batch."""
+    return f"ran again at {SMALLER:g} of the batch after {failure}"
+
+
+def _once(evaluate: Evaluation, proposal: Proposal, run: Run, passing: tuple[type[BaseException], ...]) -> Outcome:
     begin = time.monotonic()
-    try:
-        metrics = evaluate(proposal, run)
-    except passing:
-        raise
-    except BaseException as error:
-        return Outcome({}, time.monotonic() - begin, failure_of(error))
+    with isolated(run.seed):
+        try:
+            metrics = evaluate(proposal, run)
+        except passing:
+            raise
+        except BaseException as error:
+            return Outcome({}, time.monotonic() - begin, failure_of(error))
     seconds = time.monotonic() - begin
     try:
         return Outcome(_numbers(metrics), seconds)
@@ -85,12 +119,14 @@ def finished(trial: Trial, outcome: Outcome, folder: Path | None, at: float | No
     failure = outcome.failure
     if failure is not None and failure.reason.state == "failed":
         write_error(trial_folder(folder, trial.number), trial, failure)
-    data = {
+    data: dict[str, Any] = {
         "state": "complete" if failure is None else failure.reason.state,
         "metrics": dict(outcome.metrics),
         "seconds": outcome.seconds,
         "reason": "" if failure is None else str(failure),
     }
+    if outcome.note:
+        data["note"] = outcome.note
     return Event("finished", trial.number, data, time.time() if at is None else at)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import io
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
@@ -23,15 +24,21 @@ from archsmith.execute.trials import Outcome, attempt
 from archsmith.run import Run
 from archsmith.trial import Proposal
 
-__all__ = ["Job", "cut", "serve", "sweep", "work_here"]
+if sys.platform != "win32":
+    import resource
+
+__all__ = ["MARK", "Job", "cut", "serve", "sweep", "work_here"]
+
+MARK = "ARCHSMITH_WORKER"
+"""The environment variable by which what a worker started is known, whatever session it moved to."""
 
 _NOTE = "\n[the log was cut here, at its limit]\n"
-_LOOK = 0.5  # seconds between two looks at the length of a log
+_LOOK = 0.1  # seconds between two looks at the length of a log: a fast disk takes some 100 MB meanwhile
 
 
 @dataclass(frozen=True)
 class Job:
-    """One trial on its way to a worker: plain data, and the seconds that are left for it."""
+    """One trial on its way to a worker: plain data, the seconds that are left for it, and the bytes it may take."""
 
     kind: type[Proposal]
     proposal: dict[str, Any]
@@ -40,6 +47,8 @@ class Job:
     folder: Path | None
     resume_folder: Path | None
     seconds: float | None
+    batch_scale: float = 1.0
+    memory_bytes: int | None = None
 
 
 @dataclass
@@ -60,6 +69,7 @@ class _Stop(BaseException):
 
 _stoppable = False
 _interruption = _Interruption()
+_strangers: set[int] = set()
 
 
 def serve(connection: Connection[Any, Any], threads: int, log_bytes: int) -> None:
@@ -71,9 +81,8 @@ def serve(connection: Connection[Any, Any], threads: int, log_bytes: int) -> Non
         os.setsid()  # whatever a trial starts belongs to this session, and ends with it
     signal.signal(signal.SIGTERM, _on_stop)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faulthandler.enable()
+    sys.stdout, sys.stderr = _stream(1), _stream(2)
     try:
         evaluate, initialize = ForkingPickler.loads(connection.recv_bytes())
         if initialize is not None:
@@ -91,16 +100,32 @@ def serve(connection: Connection[Any, Any], threads: int, log_bytes: int) -> Non
             connection.send(("finished", _work(evaluate, job, log_bytes)))
 
 
-def sweep(session: int) -> None:
-    """Kill every process of a session but its leader: what a trial started and left behind."""
+def sweep(leader: int, mark: str = "", strangers: set[int] | None = None) -> None:
+    """Kill what a worker's trials started and left behind: its session but for itself, and whatever bears its mark.
+
+    ``strangers`` are processes that were seen not to belong to it, and need no second look; it is kept up to date.
+    """
     if sys.platform == "linux":  # elsewhere there is no list to look through without help
-        for name in os.listdir("/proc"):
+        there = {int(name) for name in os.listdir("/proc") if name.isdecimal()} - {leader, os.getpid()}
+        known = set() if strangers is None else strangers & there
+        for pid in there - known:
             with contextlib.suppress(OSError):
-                if name.isdecimal() and int(name) != session and os.getsid(int(name)) == session:
-                    os.kill(int(name), signal.SIGKILL)
-    elif sys.platform != "win32" and session != os.getpid():
+                if _belongs(pid, leader, mark):
+                    os.kill(pid, signal.SIGKILL)
+                    continue
+            known.add(pid)
+        if strangers is not None:
+            strangers.clear()
+            strangers.update(known)
+    elif sys.platform != "win32" and leader != os.getpid():
         with contextlib.suppress(OSError):
-            os.killpg(session, signal.SIGKILL)
+            os.killpg(leader, signal.SIGKILL)
+
+
+def _belongs(pid: int, session: int, mark: str) -> bool:
+    if os.getsid(pid) == session:
+        return True
+    return bool(mark) and f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
 def cut(path: Path, limit: int) -> bool:
@@ -128,28 +153,55 @@ def work_here(evaluate: Callable[..., Any], job: Job, log_bytes: int) -> Outcome
 def _work(evaluate: Callable[..., Any], job: Job, log_bytes: int) -> Outcome:
     global _stoppable, _interruption
     _interruption = _Interruption()
-    folder, environment = os.getcwd(), dict(os.environ)
+    mark = os.environ.get(MARK, "")
     deadline = None if job.seconds is None else time.monotonic() + job.seconds
-    run = Run(job.trial, job.seed, job.folder, job.resume_folder, deadline, interrupted=_interruption)
+    places = (job.folder, job.resume_folder)
+    run = Run(job.trial, job.seed, *places, deadline, interrupted=_interruption, batch_scale=job.batch_scale)
     try:
-        with _logged(job.folder, log_bytes):
+        with _logged(job.folder, log_bytes), _memory(job.memory_bytes):
             try:
                 proposal = job.kind.from_json(job.proposal)
                 _stoppable = True
                 try:
-                    return attempt(evaluate, proposal, run, passing=(_Stop,))
+                    return _with_limit(attempt(evaluate, proposal, run, passing=(_Stop,)), job.memory_bytes)
                 finally:
                     _stoppable = False
             except _Stop:
                 return Outcome(failure=Failure(Reason.stopped))
-    except BaseException as error:  # such as a disk that does not take the log
+    except BaseException as error:
         return Outcome(failure=failure_of(error))
     finally:
-        os.environ.clear()
-        os.environ.update(environment)
-        with contextlib.suppress(OSError):
-            os.chdir(folder)
-        sweep(os.getpid())
+        sweep(os.getpid(), mark, _strangers)
+
+
+@contextlib.contextmanager
+def _memory(limit: int | None) -> Iterator[None]:
+    """Let the process take ``limit`` bytes more than it has now; then allocating fails, as a full machine's would.
+
+    Linux counts what is private and writable, so that neither libraries nor shared memory are held against a trial.
+    """
+    if limit is None or sys.platform != "linux":
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("VmData:"):
+            most = 1024 * int(line.split()[1]) + limit
+            if before[1] == resource.RLIM_INFINITY or most < before[1]:
+                resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _with_limit(outcome: Outcome, limit: int | None) -> Outcome:
+    failure = outcome.failure
+    if limit is None or failure is None or failure.reason is not Reason.out_of_memory:
+        return outcome
+    return replace(
+        outcome, failure=replace(failure, detail=f"{failure.detail}; a trial may take {limit / 1e6:,.0f} MB")
+    )
 
 
 def _on_stop(number: int, frame: FrameType | None) -> None:
@@ -164,9 +216,10 @@ def _on_stop(number: int, frame: FrameType | None) -> None:
 def _follow_parent() -> None:
     """End this process and what it started as soon as the controller is gone, however it went."""
     parent = parent_process()
+    mark = os.environ.get(MARK, "")
     if parent is not None:
         wait([parent.sentinel])
-        sweep(os.getpid())
+        sweep(os.getpid(), mark)
         os._exit(1)
 
 
@@ -174,13 +227,17 @@ def _follow_parent() -> None:
 def _logged(folder: Path | None, limit: int) -> Iterator[None]:
     """Send what is printed, by Python or below it, to the trial's ``log.txt``, of at most ``limit`` bytes.
 
-    The file is written directly, so that nothing is lost when the process dies, and is cut while it is written.
+    The file is written directly, so that nothing is lost when the process dies, and is cut while it is written. A disk
+    that does not take the log costs the log and nothing else.
     """
     if folder is None:
         yield
         return
     path, over = folder / "log.txt", threading.Event()
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:
+        log = os.open(os.devnull, os.O_WRONLY)
     saved = {number: os.dup(number) for number in (1, 2)}
 
     def watch() -> None:
@@ -207,6 +264,48 @@ def _logged(folder: Path | None, limit: int) -> Iterator[None]:
             os.close(old)
         os.close(log)
         cut(path, limit)
+
+
+class _Forgiving:
+    """A file descriptor to write to, as a text stream wants it, that drops what the disk does not take."""
+
+    closed = False
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def write(self, data: bytes) -> int:
+        left = memoryview(data)
+        with contextlib.suppress(OSError):
+            while left:
+                left = left[os.write(self.number, left) :]
+        return len(data)
+
+    def fileno(self) -> int:
+        return self.number
+
+    def isatty(self) -> bool:
+        return False
+
+    def flush(self) -> None:
+        pass
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def _stream(number: int) -> io.TextIOWrapper:
+    raw: Any = _Forgiving(number)
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True, write_through=True)
 
 
 def _point(numbers: tuple[int, ...], target: str) -> None:

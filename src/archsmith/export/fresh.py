@@ -84,7 +84,12 @@ def _needed(name: str) -> str:
 
 
 def _onnx(path: str) -> Callable[[_Array], Any]:
+    import onnx
     import onnxruntime
+
+    outside = _outside(onnx.load(path, load_external_data=False))
+    if outside:  # a file of ours is whole; a path in one that was altered could name any file of this machine
+        raise ValueError(f"it refers to data in other files ({outside[0][:100]!r}), which are not read")
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -92,6 +97,16 @@ def _onnx(path: str) -> Callable[[_Array], Any]:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda x: session.run(None, {name: x})[0]
+
+
+def _outside(message: Any) -> list[str]:
+    """Return the places outside the file that a model's tensors are said to be at, wherever they are nested."""
+    found = [entry.value for entry in getattr(message, "external_data", ()) if entry.key == "location"]
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for inner in value if hasattr(value, "__len__") else [value]:
+                found += _outside(inner)
+    return found
 
 
 def _compare(found: dict[int, Any], wanted: dict[int, Any]) -> dict[str, Any]:

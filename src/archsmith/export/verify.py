@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -12,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from archsmith.errors import ExportError
+from archsmith.documents import read_json
+from archsmith.errors import ExportError, StoreError
 from archsmith.export import fresh
 from archsmith.export.write import BATCHES, FILES, FORMATS, reference_path
 
@@ -135,7 +137,8 @@ def _record(found: Sequence[Verified], path: Path) -> None:
     """Write the findings, keeping those of formats that were not checked now."""
     rows: dict[str, dict[str, Any]] = {}
     if path.is_file():
-        rows = {row["format"]: row for row in json.loads(path.read_text(encoding="utf-8"))["files"]}
+        with contextlib.suppress(StoreError, KeyError, TypeError):  # findings that cannot be read are found again
+            rows = {row["format"]: row for row in read_json(path)["files"]}
     rows |= {item.format: item.to_json() for item in found}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")

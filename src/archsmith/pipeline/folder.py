@@ -22,9 +22,10 @@ import psutil
 import tomli_w
 import torch
 
-from archsmith.errors import UsageError
+from archsmith import documents
+from archsmith.errors import StoreError, UsageError
 from archsmith.files import write_text
-from archsmith.store import masked
+from archsmith.redact import redact
 
 __all__ = ["cpu_name", "environment", "make_folder", "read_json", "write_json", "write_manifest", "write_toml"]
 
@@ -51,10 +52,9 @@ def write_json(path: Path, data: Any, place: str = "") -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the mapping that a JSON file holds; None when the file is missing or damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return documents.read_json(path)
+    except (OSError, StoreError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def write_toml(path: Path, data: Mapping[str, Any]) -> None:
@@ -87,7 +87,7 @@ def environment(seed: int) -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "seed": seed,
-        "command": masked(shlex.join(["archsmith", *sys.argv[1:]])) if Path(sys.argv[0]).name == "archsmith" else None,
+        "command": redact(shlex.join(["archsmith", *sys.argv[1:]])) if Path(sys.argv[0]).name == "archsmith" else None,
     }
 
 

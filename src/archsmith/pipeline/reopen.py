@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from archsmith.documents import read_toml
 from archsmith.errors import SpaceError, StoreError, UsageError
 from archsmith.pipeline.folder import read_json, write_json
 from archsmith.request import OWN, Request
@@ -24,10 +24,10 @@ def read_request(root: Path) -> Request:
     """Return the request of a run folder. Raises ``StoreError`` when there is none that can be read."""
     path = root / "run.toml"
     try:
-        return Request.from_toml(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Request.from_toml(read_toml(path))
     except FileNotFoundError:
         raise StoreError(f"{root} is no run: it has no run.toml.") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{path} cannot be read: {error}.") from error
 
 

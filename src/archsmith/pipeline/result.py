@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from archsmith.documents import read_json
 from archsmith.errors import StoreError
 from archsmith.export import load_network
 from archsmith.task import Reader, prepare
@@ -69,14 +69,11 @@ def load_result(folder: str | Path) -> dict[str, Any]:
     """Return what ``result.json`` of a run folder holds; raises ``StoreError`` when there is none or it is damaged."""
     path = Path(folder) / "result.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         raise StoreError(f"{folder} has no result.json: it is no run, or its search has not come to an end.") from None
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}. The trials themselves are in store.sqlite.") from error
-    if not isinstance(data, dict):
-        raise StoreError(f"{path} is not a result.")
-    return data
+    except StoreError as error:
+        raise StoreError(f"{error} The trials themselves are in store.sqlite.") from error
 
 
 def predict(folder: str | Path, source: Any) -> list[dict[str, Any]]:
@@ -86,8 +83,7 @@ def predict(folder: str | Path, source: Any) -> list[dict[str, Any]]:
     ``DataError`` for inputs that are not of the task's kind.
     """
     root = Path(folder)
-    task = load_result(root)["task"]
-    reader = Reader.from_json(task)
+    reader = _reader(root)
     rows = prepare(reader, source)
     model = load_network(root / "best")
     with torch.no_grad():
@@ -100,3 +96,11 @@ def predict(folder: str | Path, source: Any) -> list[dict[str, Any]]:
         {"label": reader.labels[int(i)], "probability": float(p)}
         for i, p in zip(best.indices, best.values, strict=True)
     ]
+
+
+def _reader(root: Path) -> Reader:
+    try:
+        return Reader.from_json(load_result(root)["task"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise StoreError(f"{root / 'result.json'} does not say what the network takes ({what}).") from error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from archsmith.documents import read_json, read_toml
 from archsmith.errors import StoreError
 from archsmith.report.standing import standing
 from archsmith.report.text import clean
@@ -116,19 +115,13 @@ def load_record(folder: str | Path) -> RunRecord:
     """Return the record of a run folder; what is missing or damaged becomes a note, never an exception."""
     folder = Path(folder)
     notes: list[str] = []
-    result = _json(folder / "result.json", notes)
+    result = _tolerant(read_json, folder / "result.json", notes)
     history = result.get("history")
     notes += [clean(line, 500) for line in history] if isinstance(history, list) else []
     trials, clock = _trials(_events(folder, notes), objectives_in(result), limits_in(result), notes)
     curves = {t.number: c for t in trials if (c := _curve(folder / "trials" / str(t.number) / "metrics.csv"))}
-    environment = _json(folder / "env.json", notes)
-    config: Mapping[str, Any] = {}
-    try:
-        config = tomllib.loads((folder / "run.toml").read_text(encoding="utf-8", errors="replace"))
-    except FileNotFoundError:
-        pass
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        notes.append(f"run.toml could not be read: {error}")
+    environment = _tolerant(read_json, folder / "env.json", notes)
+    config = _tolerant(read_toml, folder / "run.toml", notes)
     return RunRecord(folder, result, trials, clock, curves, environment, config, tuple(notes))
 
 
@@ -206,15 +199,14 @@ def _guess(names: set[str]) -> Objective:
     return Objective(name, "max" if name in _LARGER_IS_BETTER else "min")
 
 
-def _json(path: Path, notes: list[str]) -> Mapping[str, Any]:
+def _tolerant(read: Callable[[Path], dict[str, Any]], path: Path, notes: list[str]) -> Mapping[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        return read(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except StoreError as error:
         notes.append(f"{path.name} could not be read: {error}")
         return {}
-    return data if isinstance(data, Mapping) else {}
 
 
 def _events(folder: Path, notes: list[str]) -> list[Event]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from archsmith.documents import read_json
+from archsmith.errors import StoreError
 from archsmith.report.facts import command, counts, failures, figures, gap, rivals, task_line, verdict
 from archsmith.report.record import RunRecord, dig, number_in, objectives_in, rows_in
 from archsmith.report.standing import standing
@@ -130,7 +131,6 @@ def _changed(path: Path) -> float:
 
 def _result(path: Path) -> Mapping[str, Any]:
     try:
-        data = json.loads((path / "result.json").read_text(encoding="utf-8", errors="replace"))
-    except (OSError, ValueError, RecursionError):
+        return read_json(path / "result.json")
+    except (OSError, StoreError):
         return {}
-    return data if isinstance(data, Mapping) else {}

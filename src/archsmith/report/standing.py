@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from archsmith.documents import read_json
+from archsmith.errors import StoreError
 from archsmith.lease import is_held
 from archsmith.report.text import clean
 
@@ -19,9 +20,9 @@ def standing(folder: Path, result: Mapping[str, Any]) -> str:
     ``stopped`` is a run that says it is running, but nobody works on it: it was killed.
     """
     try:
-        state = json.loads((folder / "phases" / "state.json").read_text(encoding="utf-8"))
+        state = read_json(folder / "phases" / "state.json")
         status = clean(state["status"], 40)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, StoreError, KeyError):
         return clean(result.get("status") or "running", 40)
     if status in ("paused", "failed", "finished"):
         return status

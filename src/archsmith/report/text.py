@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from archsmith.redact import SECRET_NAME, redact
+
 __all__ = [
     "DASH",
     "NBSP",
@@ -38,7 +40,6 @@ TIMES = "\u00d7"
 _TERMINAL = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]|\x1b.?", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_SECRET = re.compile(r"token|passw|secret|credential|api_?key", re.IGNORECASE)
 _LABELS = {
     "activation_bytes": "activation memory",
     "bytes": "file size",
@@ -200,18 +201,21 @@ def brief(name: str, value: float) -> str:
 
 
 def mask(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested ``data`` as flat ``(name, text)`` lines; values whose name smells of a secret are hidden."""
+    """Return nested ``data`` as flat ``(name, text)`` lines; values whose name smells of a secret are hidden.
+
+    So are passwords within a value, such as that of a database's URL.
+    """
     lines: list[tuple[str, str]] = []
     for key, value in data.items():
         name = f"{prefix}{clean(key, 100)}"
         if isinstance(value, Mapping):
             lines += mask(value, f"{name}.")
-        elif _SECRET.search(name):
+        elif SECRET_NAME.search(name):
             lines.append((name, "hidden"))
         elif isinstance(value, list | tuple):
-            lines.append((name, shorten(", ".join(clean(v, 200) for v in value), 400)))
+            lines.append((name, shorten(redact(", ".join(clean(v, 200) for v in value)), 400)))
         elif value is not None:
-            lines.append((name, shorten(value, 400)))
+            lines.append((name, shorten(redact(clean(value)), 400)))
     return lines
 
 

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from archsmith.errors import UsageError
+from archsmith.redact import redact
 
-__all__ = ["masked", "server_url"]
+__all__ = ["server_url"]
 
 _HIDDEN = "***"
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*@")
-_PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&\s'\"]*", re.IGNORECASE)
 _DRIVERS = ("postgresql", "postgres", "postgresql+psycopg")
-
-
-def masked(text: str) -> str:
-    """Return a text with the passwords of the addresses in it replaced by ``***``."""
-    return _PARAMETER.sub(rf"\1{_HIDDEN}", _PASSWORD.sub(rf"\1{_HIDDEN}@", text))
 
 
 def server_url(address: str) -> URL:
@@ -28,7 +20,7 @@ def server_url(address: str) -> URL:
     A password that is shown as ``***`` is one that was left out when the address was written down: PostgreSQL's own
     places, ``PGPASSWORD`` and ``~/.pgpass``, are asked instead. Raises ``UsageError``, without the password.
     """
-    shown = masked(address)
+    shown = redact(address)
     advice = "Write for example postgresql://me@host/database; without one, the log is a file in the run folder."
     try:
         url = make_url(address)

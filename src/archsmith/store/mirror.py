@@ -21,6 +21,7 @@ if sys.platform != "win32":
 __all__ = ["Mirror", "mirror_path", "mirror_rows", "read_mirror"]
 
 _TAIL = 2**16
+_LONGEST = 2**26  # bytes of a line that is still read
 
 
 class Mirror:
@@ -102,8 +103,12 @@ def mirror_rows(path: Path | str) -> Iterator[Row | None]:
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
     with file:
-        for line in file:
-            if line.strip():
+        while line := file.readline(_LONGEST):
+            if len(line) == _LONGEST and not line.endswith(b"\n"):  # no event of ours
+                while (more := file.readline(_LONGEST)) and not more.endswith(b"\n"):
+                    pass
+                yield None
+            elif line.strip():
                 yield _parse(line) if line.endswith(b"\n") else None
 
 

@@ -57,5 +57,5 @@ def owner_words(line: str | None) -> str:
     try:
         owner = json.loads(line or "")
         return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another process"

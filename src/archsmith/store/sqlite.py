@@ -18,6 +18,7 @@ from archsmith.store.codec import check_name
 from archsmith.store.mirror import Mirror, mirror_path
 from archsmith.store.sql import number, owner_line, owner_words, read, to_rows
 from archsmith.store.sqlite_file import (
+    changes_size,
     check_file,
     close_for_writing,
     create_file,
@@ -29,6 +30,8 @@ from archsmith.store.sqlite_file import (
 from archsmith.trial import Event
 
 __all__ = ["SQLiteStore"]
+
+_LONG_WAL = 64_000_000  # bytes
 
 
 class SQLiteStore:
@@ -56,6 +59,7 @@ class SQLiteStore:
         self._copy: TemporaryDirectory[str] | None = None
         self._sequences: dict[str, int] = {}
         self._last = 0
+        self._warning = ""
         if readonly:
             check_file(self.path)
             with told(self.path):
@@ -66,7 +70,16 @@ class SQLiteStore:
     @property
     def note(self) -> str:
         """What a person should know about the store, such as a mirror that can no longer be written; else empty."""
-        return self._mirror.failed if self._mirror is not None else ""
+        if self._mirror is None:
+            return ""
+        waiting = changes_size(self.path)
+        held = (
+            f"{self.path.name}-wal has grown to {waiting / 1e6:.0f} MB, since another program has been reading the log "
+            "all the time; it shrinks when that ends"
+            if waiting > _LONG_WAL
+            else ""
+        )
+        return "; ".join(filter(None, (self._mirror.failed, self._warning, held)))
 
     def append(self, study: str, event: Event) -> None:
         """Add one event to the log of a study; when it returns, the event is on the disk."""
@@ -147,7 +160,7 @@ class SQLiteStore:
             with self._connected() as connection:
                 self._last = schema.last(connection)
                 known = self._known()
-                make_durable(connection)
+                self._warning = make_durable(connection, self.path)
                 while rows := schema.rows_after(connection, known):  # what a killed owner did not come to
                     self._mirror.write(rows)
                     known = rows[-1]["id"]
@@ -167,7 +180,7 @@ class SQLiteStore:
             raise StoreError(
                 f"{self._mirror.path} knows {number} events, but {self.path.name} only {self._last}: it is an older "
                 "copy, or another store. Put the right file there, or move it away and make a new one with "
-                "archsmith.store.salvage."
+                "archsmith salvage RUN."
             )
         return number
 

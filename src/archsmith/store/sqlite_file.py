@@ -15,9 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from archsmith.errors import StoreError
 from archsmith.failpoint import hit
+from archsmith.store.disk import SHARED, file_system, holders, room
 from archsmith.store.schema import SCHEMA_VERSION, check_version, create, newer
 
 __all__ = [
+    "changes_size",
     "check_file",
     "close_for_writing",
     "create_file",
@@ -29,7 +31,7 @@ __all__ = [
 
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION = 0x41524348  # "ARCH", in the header of every file of ours
-_SALVAGE = "Nothing was changed. If events.jsonl is beside it, archsmith.store.salvage makes a new store from that"
+_SALVAGE = "Nothing was changed. If events.jsonl is beside it, archsmith salvage RUN makes a new one from that"
 
 
 def check_file(path: Path) -> None:
@@ -104,12 +106,22 @@ def open_for_writing(path: Path, wait: float) -> Engine:
     return engine
 
 
-def make_durable(connection: Connection) -> None:
-    """Settle how the file is written from now on: what is committed has reached the disk."""
-    # In this mode readers never block the writer, nor it them. On file systems that cannot do it, SQLite keeps another
-    # mode, which is as durable.
-    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+def make_durable(connection: Connection, path: Path) -> str:
+    """Settle how the file is written from now on: what is committed has reached the disk; return a warning, or "".
+
+    In WAL mode readers never block the writer, nor it them. It needs memory that all of them share, which machines that
+    share a file system do not have, so there the file is written in the older mode, which is as durable.
+    """
+    kind = file_system(path)
+    mode = "DELETE" if kind in SHARED else "WAL"
+    connection.exec_driver_sql(f"PRAGMA journal_mode = {mode}")
     connection.exec_driver_sql("PRAGMA synchronous = FULL")
+    if mode == "WAL":
+        return ""
+    return (
+        f"{path} is on a file system of the kind {kind}, which several machines may share: readers and the writer wait "
+        "for each other there, and locks cannot be relied on. A local disk, or --store postgresql://, is better."
+    )
 
 
 def close_for_writing(engine: Engine) -> None:
@@ -119,6 +131,11 @@ def close_for_writing(engine: Engine) -> None:
         connection.exec_driver_sql("PRAGMA busy_timeout = 0")
         connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
     engine.dispose()
+
+
+def changes_size(path: Path) -> int:
+    """Return the bytes of changes that have not been moved into the file yet."""
+    return _size(_beside(path, "-wal"))
 
 
 def open_for_reading(path: Path, wait: float) -> tuple[Engine, tempfile.TemporaryDirectory[str] | None]:
@@ -149,9 +166,12 @@ def told(path: Path) -> Iterator[None]:
     except (SQLAlchemyError, sqlite3.Error) as error:
         message = str(getattr(error, "orig", None) or error)
         if "locked" in message or "busy" in message:
-            advice = "Another program holds it. Close that program, then resume."
+            by = ", ".join(holders(path))
+            advice = f"Another program holds it{': ' + by if by else ''}. Close that program, then resume."
         elif "full" in message:
-            advice = "The disk is full. Free some space, then resume; everything recorded so far is kept."
+            advice = (
+                f"The disk is full. Free some space, then resume; everything recorded so far is kept ({room(path)})."
+            )
         elif "readonly" in message or "unable to open" in message:
             advice = "It cannot be written. Check the permissions of the file and of its folder."
         elif "malformed" in message or "not a database" in message or "corrupt" in message:

@@ -21,6 +21,7 @@ from archsmith.task.limits import MAX_PIXELS
 __all__ = ["IMAGE_SUFFIXES", "Header", "decode_image", "decode_images", "read_headers"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+_FORMATS = ("PNG", "JPEG")  # by content, whatever the name says: other decoders are not even tried
 _GREY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B"})
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -48,7 +49,7 @@ def read_headers(paths: Sequence[Path]) -> list[Header]:
 def _header(path: Path) -> Header | str:
     """Return the facts an image declares, undecoded; a sentence where it cannot be used."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 return f"declares {width} x {height} pixels, more than the {MAX_PIXELS:,} allowed; refused undecoded"
@@ -68,7 +69,7 @@ def decode_image(path: Path, channels: int, size: tuple[int, int]) -> NDArray[np
     Transparent pixels are put on white. Raises ``OSError``, ``ValueError`` or ``SyntaxError`` for damaged files.
     """
     height, width = size
-    with Image.open(path) as opened:
+    with Image.open(path, formats=_FORMATS) as opened:
         opened.draft(None, (2 * width, 2 * height))  # large JPEGs decode smaller, and faster
         image: Image.Image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I"):  # 16 bit grey

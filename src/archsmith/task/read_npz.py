@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ __all__ = ["read_npz"]
 
 _INPUTS = frozenset({"x", "image", "images", "data", "features"})
 _TARGETS = frozenset({"y", "label", "labels", "target", "targets"})
+_MOST_ARRAYS = 1000
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_npz(path: Path) -> Raw:
     """Read ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test`` (and ``x_valid``, ``y_valid``)."""
     try:
+        _check_count(path)
         with zipfile.ZipFile(path) as archive:
             keys = _check(archive, path)
         parts = _parts(keys, path)
@@ -32,6 +35,20 @@ def read_npz(path: Path) -> Raw:
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); write it again with numpy.savez.") from error
     return raw_from_parts(arrays, path.name)
+
+
+def _check_count(path: Path) -> None:
+    """Refuse an archive whose list of files alone is large, before it is read: a zip may name millions."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 2**16 - 22))
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) < end + 22:
+        return  # no archive, which is found out and told next
+    count, listed = struct.unpack("<HI", tail[end + 10 : end + 16])
+    if count > _MOST_ARRAYS or listed > 1000 * _MOST_ARRAYS:
+        raise DataError(f"{path}: the archive lists more than the {_MOST_ARRAYS:,} files allowed; refused unread.")
 
 
 def _check(archive: zipfile.ZipFile, path: Path) -> list[str]:

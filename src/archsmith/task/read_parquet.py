@@ -26,7 +26,12 @@ def read_parquet(path: Path) -> tuple[dict[str, Cells], list[str]]:
         declared = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
         cells = file.metadata.num_rows * file.metadata.num_columns
         check_memory(max(2 * declared, 16 * cells), str(path), "Use fewer rows.")
-        table = file.read()
+        batches, size = [], 0
+        for batch in file.iter_batches():  # what a page unpacks to is known only then
+            size += batch.nbytes
+            check_memory(2 * size, str(path), "Use fewer rows.")
+            batches.append(batch)
+        table = arrow.Table.from_batches(batches, file.schema_arrow)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error}).") from error
     columns: dict[str, Cells] = {}
