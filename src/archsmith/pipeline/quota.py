@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,12 +34,21 @@ class Quota:
     limit: int
     sizes: dict[int, int] = field(default_factory=dict)
 
-    def ended(self, number: int, trials: Mapping[int, Trial] | Iterable[Trial]) -> list[int]:
+    @staticmethod
+    def of(folder: Path, limit: int | None = None) -> Quota:
+        """Return the quota of a run folder with what is in it already; ``limit`` is the usual one by default."""
+        quota = Quota(folder, usual_limit(folder) if limit is None else limit)
+        for place in folder.glob(f"trials/*/{CHECKPOINT}"):
+            if place.parent.name.isdecimal():
+                quota.sizes[int(place.parent.name)] = _size(place)
+        return quota
+
+    def ended(self, number: int, trials: Callable[[], Iterable[Trial]]) -> list[int]:
         """Take the end of a trial into account; return the trials whose checkpoints were deleted for want of room."""
         self.sizes[number] = _size(self._place(number))
         if sum(self.sizes.values()) <= self.limit:
             return []
-        known = list(trials.values() if isinstance(trials, Mapping) else trials)
+        known = list(trials())
         running = [t for t in known if t.state == "running"]
         kept = {t.number for t in running} | {t.proposal.resume for t in running}
         gone = []

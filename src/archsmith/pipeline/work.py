@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import nn
 
@@ -26,6 +27,7 @@ from archsmith.pipeline.folder import read_json, write_json
 from archsmith.pipeline.journal import Journal
 from archsmith.pipeline.load import Load
 from archsmith.pipeline.pause import Pause
+from archsmith.pipeline.quota import Quota
 from archsmith.pipeline.screen import PROBED, Pace, Probe, Screen, Tempo, measure_tempo, probe, shipped
 from archsmith.request import LIMITS, Request
 from archsmith.space import Arch, Space, sample, settings
@@ -40,9 +42,12 @@ __all__ = [
     "BEGUN",
     "ETA",
     "LEAST_EPOCHS",
+    "LEAST_SECONDS",
     "LONG_ENOUGH",
     "MOST_CANDIDATES",
     "MOST_KEPT_BACK",
+    "MOST_MEMORY",
+    "MOST_OF_SEARCH",
     "RUNGS",
     "Progress",
     "Work",
@@ -55,6 +60,9 @@ RUNGS = 3
 BEGUN = 12
 LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
+MOST_OF_SEARCH = 0.6  # of the time for searching, what one trial may take: about twice what the longest should
+LEAST_SECONDS = 30.0
+MOST_MEMORY = 0.8  # of the memory that is free, what all trials together may take
 MOST_CANDIDATES = 12
 MOST_KEPT_BACK = 0.75  # of what is left when the final training begins, the most that is kept for what comes after
 # Settings for the tens of trials that fit into a person's time, where the papers had thousands.
@@ -87,6 +95,7 @@ class Work:
     missing: list[str] = field(default_factory=list)
     first: tuple[Arch, ...] = ()
     leading: Trial | None = None
+    quota: Quota | None = None
 
     def note(self, text: str) -> None:
         """Tell something that a person should know."""
@@ -222,7 +231,8 @@ class Work:
         estimator = TrainEstimator(self.task, self.space, machine, rungs[-1])
         if unit == "cost":
             estimator = replace(estimator, pace=self.pace, full_cost=rungs[-1])
-        executor = self._executor(CrossValidated(estimator) if self.request.folds else estimator, workers)
+        executor = self._executor(CrossValidated(estimator) if self.request.folds else estimator, workers, share)
+        self.quota = Quota.of(self.folder)
         self.study = Study(
             self.space,
             self._strategy(unit, rungs),
@@ -287,7 +297,7 @@ class Work:
             return self.request.executor != "inline"
         return share >= LONG_ENOUGH and self.machine.device == "cpu"
 
-    def _executor(self, estimator: TrainEstimator | CrossValidated, workers: bool) -> Executor:
+    def _executor(self, estimator: TrainEstimator | CrossValidated, workers: bool, share: float) -> Executor:
         seed, machine = self.request.seed, self.machine
         if not workers:
             return Inline(estimator, self.folder, seed=seed, interrupted=self.pause)
@@ -297,7 +307,14 @@ class Work:
             return Ray(estimator, self.folder, threads=threads, gpus=gpus, seed=seed, initialize=begin)
         try:
             return Processes(
-                estimator, self.folder, machine.slots, machine.threads, seed=seed, initialize=torch.set_num_threads
+                estimator,
+                self.folder,
+                machine.slots,
+                machine.threads,
+                seed=seed,
+                initialize=torch.set_num_threads,
+                trial_seconds=max(MOST_OF_SEARCH * share, LEAST_SECONDS),
+                memory_bytes=_memory(machine),
             )
         except UsageError as error:  # such as a space made of functions that another process cannot find
             if self.request.executor == "processes":
@@ -320,6 +337,8 @@ class Work:
             return
         state = event.data["state"] if event.kind == "finished" else "running"
         self.leading = _ahead(self.leading, self.study.trial(event.trial))
+        if event.kind == "finished":
+            self._keep_room(event)
         metrics = dict(event.data.get("metrics", {}))
         self.say(
             {
@@ -330,6 +349,16 @@ class Work:
                 "best": dict(self.leading.metrics) if self.leading else {},
             }
         )
+
+    def _keep_room(self, event: Event) -> None:
+        """Delete checkpoints that there is no room for, and tell what else a person should know of a trial's end."""
+        assert self.study is not None and self.quota is not None and event.trial is not None
+        if event.data.get("note"):
+            self.note(f"trial {event.trial} {event.data['note']}")
+        gone = self.quota.ended(event.trial, lambda: self.study.trials if self.study else ())
+        if gone:
+            limit = self.quota.limit / 1e9
+            self.note(f"checkpoints of trials {', '.join(map(str, gone))} were deleted: all may take {limit:.1f} GB")
 
     def _candidates(self) -> list[Trial]:
         """Return the trials worth a final training; a random one where the search had no time to finish any.
@@ -445,6 +474,13 @@ class Work:
         network = shipped(self.task, comparison.network)
         known = measured.get(comparison.name) or costs(network, tuple(self.task.train.x.shape[1:]))
         return replace(comparison, metrics={**comparison.metrics, **known}, predict=network)
+
+
+def _memory(machine: Machine) -> int | None:
+    """Return the bytes that one trial may take on the CPU; an accelerator's memory keeps its own account."""
+    if machine.device != "cpu":
+        return None
+    return max(1_000_000_000, int(MOST_MEMORY * psutil.virtual_memory().available / machine.slots))
 
 
 def _ahead(one: Trial | None, other: Trial) -> Trial | None:
