@@ -14,8 +14,9 @@ from archsmith.strategy import RandomSearch
 from archsmith.study import Study
 
 SOURCE = Path(__file__).parents[2] / "src"
-# Who may speak with other machines, and only when asked to: a database, a cluster, and the check that they are there.
-SPEAKERS = {"archsmith.cli.doctor", "archsmith.store.sql"}
+# Who may speak with other machines, and only when asked to: a cluster, and the check that it is there. The others ask
+# for the name of this one.
+SPEAKERS = {"archsmith.cli.doctor", "archsmith.execute.ray_cluster", "archsmith.store.sql", "archsmith.lease"}
 NETWORK = {"socket", "ssl", "urllib.request", "http", "requests", "httpx", "ftplib", "smtplib"}
 
 

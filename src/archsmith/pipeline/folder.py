@@ -22,7 +22,7 @@ import psutil
 import tomli_w
 import torch
 
-from archsmith import documents
+from archsmith.documents import read_json as read_checked
 from archsmith.errors import StoreError, UsageError
 from archsmith.files import write_text
 from archsmith.redact import redact
@@ -52,7 +52,7 @@ def write_json(path: Path, data: Any, place: str = "") -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the mapping that a JSON file holds; None when the file is missing or damaged."""
     try:
-        return documents.read_json(path)
+        return read_checked(path)
     except (OSError, StoreError):
         return None
 
