@@ -21,9 +21,10 @@ ARROWS: dict[str, set[str]] = {
     "space": {"errors"},
     "trial": {"space"},
     "build": {"space", "errors"},
-    "strategy": {"space", "trial", "errors"},
     "tables": {"space", "trial", "run", "errors"},
     "bench": BOTTOM | {"space", "trial", "strategy", "tables", "execute", "study", "report"},
+    "predict": {"space", "errors"},
+    "strategy": {"space", "trial", "predict", "errors"},
     "task": {"spec", "trial", "errors", "build.blocks", "build.preprocess"},
     "estimate": FILES | {"space", "trial", "run", "build", "task", "spec", "errors"},
     "store": FILES | {"redact", "trial", "errors"},
@@ -40,7 +41,7 @@ ARROWS["pipeline"] = set(ARROWS) - {"cli", "__main__", "bench"} | {"pipeline"}
 ARROWS["testing"] = set(ARROWS) - {"cli", "__main__"}
 
 # Optional extras may be imported inside a function: whoever does not use them need not have them.
-EXTRAS = {"onnx", "onnxscript", "onnxruntime", "pyarrow", "ray"}
+EXTRAS = {"onnx", "onnxscript", "onnxruntime", "pyarrow", "ray", "optuna", "cmaes"}
 # The documented lazy loaders: the package's front door, the command line's, and the digits that scikit-learn holds.
 LOADERS = {"archsmith", "archsmith.cli.lazy", "archsmith.task.read_digits"}
 

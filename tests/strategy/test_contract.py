@@ -3,18 +3,37 @@
 import numpy as np
 import pytest
 
-from archsmith.space import sample
-from archsmith.strategy import First, RandomSearch, RegularizedEvolution, SuccessiveHalving
+from archsmith.predict import Ensemble, decisions
+from archsmith.space import Space, sample
+from archsmith.strategy import (
+    Bananas,
+    BayesianOptimization,
+    Bohb,
+    First,
+    GuidedEvolution,
+    HyperBand,
+    Pnas,
+    RandomSearch,
+    RegularizedEvolution,
+    SuccessiveHalving,
+    SynchronousHalving,
+)
 from archsmith.strategy.exhaustive import Exhaustive
 from archsmith.strategy.hierarchical_evolution import HierarchicalEvolution
 from archsmith.strategy.hurdles import Hurdles
 from archsmith.strategy.lanas import LaNAS
 from archsmith.strategy.local_search import LocalSearch
 from archsmith.strategy.nsga2 import NSGA2
+from archsmith.strategy.optuna_sampler import OptunaSampler
 from archsmith.strategy.ppo import PPO
 from archsmith.strategy.reinforce import Reinforce
 from archsmith.strategy.tree_search import TreeSearch
 from archsmith.testing.strategy import STRATEGY_LAWS, MakeStrategy, StrategyLaw
+
+
+def _small(space: Space) -> Ensemble:
+    return Ensemble(decisions(space), members=2, depth=1, steps=5)
+
 
 STRATEGIES: dict[str, MakeStrategy] = {
     "random": RandomSearch,
@@ -32,6 +51,14 @@ STRATEGIES: dict[str, MakeStrategy] = {
     "mcts": TreeSearch,
     "lanas": lambda space: LaNAS(space, initial=6, least=2, tries=5),
     "hurdles": lambda space: Hurdles(RegularizedEvolution(space, population=6, sample=3), models=4),
+    "guided": lambda space: GuidedEvolution(space, initial=4, candidates=6, relearn=3.0),
+    "bayesian": lambda space: BayesianOptimization(space, _small(space), initial=4, candidates=6, refit=1.0),
+    "bananas": lambda space: Bananas(space, initial=4, candidates=6, members=2, steps=5),
+    "hyper_band": lambda space: HyperBand(RandomSearch(space)),
+    "synchronous": lambda space: SynchronousHalving(RandomSearch(space), number=5),
+    "pnas": lambda space: Pnas(space, beam=4, expansions=12, members=2, steps=20),
+    "bohb": lambda space: Bohb(space, samples=4),
+    "optuna_tpe": lambda space: OptunaSampler(space, "tpe", {"n_startup_trials": 4}),
     "first": lambda space: First(RandomSearch(space), tuple(sample(space, np.random.default_rng(i)) for i in range(3))),
 }
 

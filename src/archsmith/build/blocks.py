@@ -236,6 +236,8 @@ class Cell(nn.Module):
     The edges come in the order 0-1, 0-2, 1-2, 0-3, 1-3, 2-3. Node 0 is the input, node 3 the output.
     """
 
+    wiring = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # predictors read paths from it
+
     def __init__(
         self,
         edge01: nn.Module,

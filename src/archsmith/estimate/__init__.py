@@ -8,15 +8,21 @@ from archsmith.estimate.machine import Machine
 from archsmith.estimate.measure import measure_machine, step_seconds, unmeasured_machine
 from archsmith.estimate.settings import Settings
 from archsmith.estimate.state import load_curve, load_weights, save_weights, seconds_spent
+from archsmith.estimate.stopping import Curve, ExtrapolationRule, MedianRule, Stopping, StoppingRule
 from archsmith.estimate.train_estimator import CHECKPOINT, TrainEstimator
 from archsmith.estimate.training import Divergence, Trained, train
 
 __all__ = [
     "CHECKPOINT",
     "CrossValidated",
+    "Curve",
     "Divergence",
+    "ExtrapolationRule",
     "Machine",
+    "MedianRule",
     "Settings",
+    "Stopping",
+    "StoppingRule",
     "TrainEstimator",
     "Trained",
     "augment",

@@ -37,6 +37,7 @@ from archsmith.space.program import Picker
 from archsmith.space.serial import from_json, resolve_target, target_name, to_json
 from archsmith.space.space import Space
 from archsmith.space.walk import check, crossover, enumerate_archs, mutate, neighbours, sample, valid, walk
+from archsmith.space.wiring import Wiring, graph, wirings
 
 __all__ = [
     "Answer",
@@ -54,6 +55,7 @@ __all__ = [
     "Repeat",
     "Space",
     "Switch",
+    "Wiring",
     "always_asked",
     "bounds",
     "call",
@@ -70,6 +72,7 @@ __all__ = [
     "evaluate",
     "feature_names",
     "from_json",
+    "graph",
     "integer",
     "largest",
     "mutate",
@@ -90,4 +93,5 @@ __all__ = [
     "to_json",
     "valid",
     "walk",
+    "wirings",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from archsmith.errors import UsageError
 from archsmith.space import Space
 from archsmith.strategy.abilities import Abilities, abilities_of
+from archsmith.strategy.highest_rung import HighestRung
 from archsmith.strategy.protocol import Strategy
 from archsmith.strategy.registry import Named
 from archsmith.strategy.regularized_evolution import RegularizedEvolution
@@ -67,8 +68,7 @@ class SuccessiveHalving:
     ``strategy`` is asked for something new. There is no barrier, so no worker waits. A promotion is a new trial that
     resumes the old one's checkpoint; whatever becomes of it, the old one is not promoted again.
 
-    ``strategy`` is told of each architecture's highest rung only. When a promotion supersedes what it was told, a
-    fresh copy of it is told everything again, each architecture at the age of its first result.
+    ``strategy`` is told of each architecture's highest rung only; see ``HighestRung``.
     """
 
     strategy: Strategy
@@ -76,11 +76,8 @@ class SuccessiveHalving:
     minimum: float = 1
     maximum: float = 9
     eta: float = 3
-    _inner: Strategy = field(init=False, repr=False, compare=False)
-    _stale: bool = field(default=False, init=False, repr=False, compare=False)
+    _inner: HighestRung = field(init=False, repr=False, compare=False)
     _rungs: dict[float, _Rung] = field(init=False, repr=False, compare=False)
-    _first: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _highest: dict[int, Trial] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (0 < self.minimum <= self.maximum and self.eta > 1):
@@ -88,7 +85,7 @@ class SuccessiveHalving:
                 f"SuccessiveHalving needs 0 < minimum <= maximum and eta > 1, not minimum={self.minimum}, "
                 f"maximum={self.maximum}, eta={self.eta}."
             )
-        self._inner = _fresh(self.strategy)
+        self._inner = HighestRung(self.strategy)
         self._rungs = {level: _Rung() for level in self.levels}
 
     @property
@@ -111,34 +108,21 @@ class SuccessiveHalving:
         promotions = self._promotions({t.proposal.resume for t in running})[:n]
         if len(promotions) == n:
             return promotions
-        if self._stale:
-            self._inner = _fresh(self.strategy)
-            for trial in self._highest.values():
-                self._inner.tell(trial)
-            self._stale = False
         started = [t for t in running if t.proposal.resume is None]
-        new = self._inner.ask(n - len(promotions), rng, started)
+        new = self._inner.current.ask(n - len(promotions), rng, started)
         lowest = next(iter(self._rungs))
         return [*promotions, *(replace(p, fidelity={**p.fidelity, self.fidelity: lowest}) for p in new)]
 
     def tell(self, trial: Trial) -> None:
         """Enter the trial in its rung; a promotion that was measured supersedes what it resumed."""
         resumed = trial.proposal.resume
-        first = trial.number if resumed is None else self._first.get(resumed, resumed)
-        self._first[trial.number] = first
         if resumed is not None:
             for rung in self._rungs.values():
                 rung.promoted(resumed)
         if trial.state != "infeasible":  # never run: it does not widen the eta'th of those that were
             spent = trial.proposal.fidelity.get(self.fidelity, self.maximum)
             self._rungs[min(self._rungs, key=lambda level: abs(level - spent))].enter(trial)
-        if first not in self._highest:
-            self._highest[first] = trial
-            if not self._stale:
-                self._inner.tell(trial)
-        elif trial.state in ("complete", "cached"):
-            self._highest[first] = trial
-            self._stale = True
+        self._inner.tell(trial)
 
     def _promotions(self, in_flight: set[int | None]) -> list[Proposal]:
         """Return every promotion that is due, the highest rung first and its best trial first."""
@@ -148,11 +132,6 @@ class SuccessiveHalving:
             for trial in self._rungs[level].due(self.eta)
             if trial.number not in in_flight
         ]
-
-
-def _fresh(strategy: Any) -> Any:
-    """Return a strategy with the same arguments that was told nothing."""
-    return replace(strategy)
 
 
 def _halving(space: Space, strategy: Strategy | None = None, **settings: Any) -> SuccessiveHalving:

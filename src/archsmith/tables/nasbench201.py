@@ -14,13 +14,13 @@ from archsmith.errors import UsageError, nearest
 from archsmith.space import Arch
 from archsmith.tables.table import Table, mean
 
-__all__ = ["DATA_SETS", "EDGES", "OPERATIONS", "cell_arch", "cell_text", "nasbench201"]
+__all__ = ["DATA_SETS", "EDGES", "OPERATIONS", "WIRING", "cell_arch", "cell_text", "nasbench201"]
 
 DATA_SETS = ("cifar10", "cifar100", "imagenet16")
 EDGES = ("edge01", "edge02", "edge12", "edge03", "edge13", "edge23")
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 _MISSING = 65535
-_SOURCES = (0, 0, 1, 0, 1, 2)  # the node that each edge comes from
+WIRING = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
 
 @cache
@@ -53,12 +53,12 @@ def nasbench201(data_set: str = "cifar10") -> Table:
         column.flags.writeable = False
     options = dict.fromkeys(EDGES, OPERATIONS)
     levels = ({"epochs": 12.0}, {"epochs": 200.0})
-    return Table(f"nasbench201 {data_set}", options, digits, columns, levels, range(len(digits)))
+    return Table(f"nasbench201 {data_set}", options, digits, columns, levels, range(len(digits)), WIRING)
 
 
 def cell_text(arch: Mapping[str, Any]) -> str:
     """Return a cell as the benchmark writes it: ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
-    parts = [f"{arch[edge]}~{source}" for edge, source in zip(EDGES, _SOURCES, strict=True)]
+    parts = [f"{arch[edge]}~{source}" for edge, (source, _) in zip(EDGES, WIRING, strict=True)]
     return f"|{parts[0]}|+|{'|'.join(parts[1:3])}|+|{'|'.join(parts[3:])}|"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsmith.errors import DataError, UsageError, nearest
-from archsmith.space import Answer, Arch, Space, choice
+from archsmith.space import Answer, Arch, Space, call, choice, graph
 
 __all__ = ["Table", "mean"]
 
@@ -26,7 +26,8 @@ class Table:
     ``options`` holds the answers of each decision; ``answers`` [rows, decisions] the place of each row's answer in
     them. ``columns`` are metrics by name, float64 [rows, levels or 1, repeats or 1]: what was measured at each of the
     ``levels`` of fidelity (ascending; one empty one where there is a single fidelity), and each time it was repeated,
-    NaN where it was not. ``lines`` are the numbers by which people know the rows, such as lines of a file.
+    NaN where it was not. ``lines`` are the numbers by which people know the rows, such as lines of a file. Where the
+    decisions are the operations on a cell's edges, ``wiring`` holds the nodes ``(from, to)`` that each of them joins.
 
     Raises ``DataError`` with the row's number for a row that is there twice, and with the combination for one that
     is missing.
@@ -38,6 +39,7 @@ class Table:
     columns: Mapping[str, NDArray[np.float64]]
     levels: Sequence[Mapping[str, float]] = ({},)
     lines: Sequence[int] = ()
+    wiring: Sequence[tuple[int, int]] = ()
     _rows: NDArray[np.int64] = field(init=False, repr=False)
     _steps: tuple[tuple[str, dict[Answer, int]], ...] = field(init=False, repr=False)
 
@@ -61,7 +63,8 @@ class Table:
     @cached_property
     def space(self) -> Space:
         """The space of the table: one choice for each decision, under its name."""
-        return Space(**{key: choice(*options, name=key) for key, options in self.options.items()})
+        choices = {key: choice(*options, name=key) for key, options in self.options.items()}
+        return Space(cell=call(graph, tuple(self.wiring), *choices.values())) if self.wiring else Space(**choices)
 
     def row(self, arch: Mapping[str, Answer]) -> int:
         """Return the row of an architecture; raises ``UsageError`` for answers that the table does not know."""

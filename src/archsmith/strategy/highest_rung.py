@@ -1,0 +1,57 @@
+"""A strategy inside another that gives more to the best: it is told each architecture's highest rung only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from archsmith.strategy.protocol import Strategy
+from archsmith.trial import Trial
+
+__all__ = ["HighestRung"]
+
+
+@dataclass
+class HighestRung:
+    """Keeps a fresh copy of ``strategy`` up to date with trials that may continue earlier ones.
+
+    When a promotion supersedes what it was told, another fresh copy is told everything again, each architecture at the
+    age of its first result.
+    """
+
+    strategy: Strategy
+    _inner: Strategy = field(init=False, repr=False)
+    _stale: bool = field(default=False, init=False, repr=False)
+    _first: dict[int, int] = field(default_factory=dict, init=False, repr=False)
+    _highest: dict[int, Trial] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._inner = _fresh(self.strategy)
+
+    @property
+    def current(self) -> Strategy:
+        """The strategy, told all that counts."""
+        if self._stale:
+            self._inner = _fresh(self.strategy)
+            for trial in self._highest.values():
+                self._inner.tell(trial)
+            self._stale = False
+        return self._inner
+
+    def tell(self, trial: Trial) -> None:
+        """Take note of a trial; a promotion that was measured supersedes what it resumed."""
+        resumed = trial.proposal.resume
+        first = trial.number if resumed is None else self._first.get(resumed, resumed)
+        self._first[trial.number] = first
+        if first not in self._highest:
+            self._highest[first] = trial
+            if not self._stale:
+                self._inner.tell(trial)
+        elif trial.state in ("complete", "cached"):
+            self._highest[first] = trial
+            self._stale = True
+
+
+def _fresh(strategy: Any) -> Any:
+    """Return a strategy with the same arguments that was told nothing."""
+    return replace(strategy)

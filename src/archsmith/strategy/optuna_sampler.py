@@ -1,0 +1,266 @@
+"""Optuna's samplers as strategies, and studies written where Optuna's dashboard reads them: the extra ``optuna``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from archsmith.errors import MissingExtra, SpaceError, UsageError, nearest
+from archsmith.space import Answer, Arch, Decision, Space, valid, walk
+from archsmith.strategy.registry import Named
+from archsmith.strategy.untried import distinct
+from archsmith.trial import Evaluate, Objective, Proposal, Trial
+
+__all__ = ["NAMED", "SAMPLERS", "OptunaSampler", "export_to_optuna"]
+
+SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc")
+_TRIES = 5
+_PICKS = 4096
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise MissingExtra(
+            "Optuna's samplers need the package optuna: pip install 'archsmith[optuna]'. Without it, 'archsmith', "
+            "'bananas' and 'evolution' search the same spaces."
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+@dataclass
+class OptunaSampler:
+    """Asks one of Optuna's samplers: ``tpe``, ``gp``, ``cmaes``, ``nsga2``, ``nsga3`` or ``qmc`` (Akiba et al., 2019).
+
+    Decisions are asked by name as the space is walked, so conditionals are Optuna's own; an option is a category. The
+    sampler's study is built from what was told; a sampler is seeded by the generator that is handed in for each ask,
+    and what is running counts as running. What samplers keep between trials (generations, populations) is rehearsed as
+    trials are told. ``settings`` are passed to the sampler's constructor. A proposal that was tried is drawn again, at
+    most five times, and then replaced by a random one, so that nothing is tried twice.
+
+    Raises ``MissingExtra`` where optuna, or for ``cmaes`` the package cmaes, is not installed.
+    """
+
+    space: Space
+    sampler: str = "tpe"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    _told: list[Trial] = field(default_factory=list, init=False, repr=False, compare=False)
+    _tried: set[Arch] = field(default_factory=set, init=False, repr=False, compare=False)
+    _study: Any = field(default=None, init=False, repr=False, compare=False)
+    _known: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise UsageError(f"Optuna has no sampler {self.sampler!r} here. {nearest(self.sampler, SAMPLERS)}")
+        _optuna()
+        if self.sampler == "cmaes":
+            try:
+                import cmaes  # noqa: F401
+            except ImportError:
+                raise MissingExtra("The sampler 'cmaes' needs the package cmaes: pip install cmaes.") from None
+        for decision in self.space.decisions.values():
+            if decision.kind == "pick" and decision.size > _PICKS:
+                raise SpaceError(
+                    f"Decision {decision.key!r} has {decision.size:,} answers, too many categories for Optuna. "
+                    "Use the strategy 'archsmith' or 'evolution'."
+                )
+
+    def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
+        """Return up to ``n`` architectures that were never tried."""
+        if not n:
+            return ()
+        seed = int(rng.integers(2**31))
+        if self.sampler == "qmc":
+            study, open_ = self._sequence([*self._told, *running], seed), []
+        else:
+            study = self._caught_up()
+            study.sampler = self._made(seed)
+            open_ = [self._rehearsed(study, t.arch) for t in running]
+        chosen: dict[Arch, None] = {}
+        taken = self._tried | {t.arch for t in running}
+        for _ in range(n + _TRIES):
+            trial = study.ask()
+            open_.append(trial)
+            arch = walk(self.space, partial(_suggested, trial))
+            if arch not in taken and valid(self.space, arch):
+                chosen.setdefault(arch)
+            if len(chosen) == n:
+                break
+        for trial in open_:  # it leaves no trace: samplers look at what is complete or running
+            study.tell(trial, state=_optuna().trial.TrialState.FAIL)
+        more = distinct(n - len(chosen), self.space, rng, (taken, chosen))
+        return [Evaluate(arch) for arch in (*chosen, *more)]
+
+    def tell(self, trial: Trial) -> None:
+        """Take note of the trial."""
+        self._tried.add(trial.arch)
+        if trial.usable or trial.broken:
+            self._told.append(trial)
+
+    def _made(self, seed: int) -> Any:
+        samplers, settings = _optuna().samplers, dict(self.settings)
+        if self.sampler == "qmc":
+            return samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False, **settings)
+        if self.sampler == "tpe":
+            return samplers.TPESampler(seed=seed, **{"constant_liar": True, **settings})
+        if self.sampler == "gp":
+            return samplers.GPSampler(seed=seed, **settings)
+        if self.sampler == "cmaes":
+            return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False, **settings)
+        kind = samplers.NSGAIISampler if self.sampler == "nsga2" else samplers.NSGAIIISampler
+        return kind(seed=seed, **{"population_size": 20, **settings})
+
+    def _sequence(self, before: Sequence[Trial], seed: int) -> Any:
+        """Return a study whose next trial is the next point of one sequence, scrambled by its first architecture."""
+        optuna = _optuna()
+        storage = optuna.storages.InMemoryStorage()
+        study = optuna.create_study(storage=storage, study_name="sequence")
+        if not before:
+            study.sampler = optuna.samplers.RandomSampler(seed=seed)
+            return study
+        first = min(before, key=lambda t: t.number).arch
+        study.sampler = self._made(int(first.id[:7], 16))
+        study.tell(self._rehearsed(study, first), 0.0)  # its decisions are those of the sequence
+        study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)
+        number = storage.get_study_id_from_name("sequence")
+        for counter in storage.get_study_system_attrs(number):
+            storage.set_study_system_attr(number, counter, len(before) - 1)
+        return study
+
+    def _caught_up(self) -> Any:
+        """Return the study that knows all that was told."""
+        optuna = _optuna()
+        known = next((len(t.losses) for t in self._told if t.usable), 1)
+        if self._study is None or len(self._study.directions) != known:
+            self._study = optuna.create_study(directions=["minimize"] * known)
+            self._known = 0
+        for index in range(self._known, len(self._told)):
+            self._add(self._study, self._told[index], index)
+        self._known = len(self._told)
+        return self._study
+
+    def _add(self, study: Any, trial: Trial, index: int) -> None:
+        optuna = _optuna()
+        values = [v if math.isfinite(v) else 1e9 for v in (trial.losses or (math.inf,))][: len(study.directions)]
+        values += [1e9] * (len(study.directions) - len(values))
+        if self.sampler in ("tpe", "gp"):  # these only look at results
+            params, distributions = _described(self.space, trial.arch)
+            known = optuna.trial.create_trial(params=params, distributions=distributions, values=values)
+            known.set_constraint("limits", min(trial.violation, 1e9))
+            study.add_trial(known)
+            return
+        study.sampler = self._made(index)
+        asked = self._rehearsed(study, trial.arch)
+        asked.set_constraint("limits", min(trial.violation, 1e9))
+        study.tell(asked, values)
+        study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)  # a generation that is due is formed now
+
+    def _rehearsed(self, study: Any, arch: Arch) -> Any:
+        """Return a trial that asked for just this architecture."""
+        study.enqueue_trial(_described(self.space, arch)[0])
+        trial = study.ask()
+        walk(self.space, partial(_suggested, trial))
+        return trial
+
+
+def _distribution(decision: Decision) -> Any:
+    distributions = _optuna().distributions
+    if decision.kind == "real":
+        return distributions.FloatDistribution(decision.low, decision.high, log=decision.log)
+    if decision.kind == "integer":
+        log = decision.log and decision.low >= 1
+        return distributions.IntDistribution(int(decision.low), int(decision.high), log=log)
+    return distributions.CategoricalDistribution(list(range(int(decision.size))))
+
+
+def _suggested(trial: Any, decision: Decision) -> Answer:
+    """Return the answer that an Optuna trial gives; choices and picks are asked by the place of their answer."""
+    wanted = _distribution(decision)
+    if decision.kind == "real":
+        return float(trial.suggest_float(decision.key, wanted.low, wanted.high, log=wanted.log))
+    if decision.kind == "integer":
+        return int(trial.suggest_int(decision.key, wanted.low, wanted.high, log=wanted.log))
+    place: int = trial.suggest_categorical(decision.key, wanted.choices)
+    return list(decision.answers())[place]
+
+
+def _described(space: Space, arch: Arch) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return an architecture as Optuna's parameters and their distributions."""
+    params, distributions = {}, {}
+    for key, answer in arch.items():
+        decision = space.decisions[key]
+        distributions[key] = _distribution(decision)
+        params[key] = answer if decision.kind in ("integer", "real") else _place(decision, answer)
+    return params, distributions
+
+
+def _place(decision: Decision, answer: Answer) -> int:
+    return next(i for i, a in enumerate(decision.answers()) if type(a) is type(answer) and a == answer)
+
+
+def export_to_optuna(
+    space: Space, trials: Sequence[Trial], objectives: Sequence[Objective], storage: str, name: str = "study"
+) -> int:
+    """Write the trials of a study into Optuna's storage, such as ``sqlite:///study.db``, and return their number.
+
+    Optuna's dashboard opens it: objectives keep their metrics' names and directions, answers are written as they read,
+    all other metrics, the state's reason and the fidelity are attributes. Failed, stopped and infeasible trials are
+    written as failed. Raises ``UsageError`` where the storage already has a study of this name.
+    """
+    optuna = _optuna()
+    directions = ["maximize" if o.direction == "max" else "minimize" for o in objectives]
+    try:
+        study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+    except optuna.exceptions.DuplicatedStudyError:
+        raise UsageError(f"{storage} already has a study {name!r}. Give another name.") from None
+    study.set_metric_names([o.metric for o in objectives])
+    ended = [t for t in trials if t.state != "running"]
+    for trial in ended:
+        study.add_trial(_written(optuna, space, trial, objectives))
+    return len(ended)
+
+
+def _written(optuna: Any, space: Space, trial: Trial, objectives: Sequence[Objective]) -> Any:
+    complete = trial.state in ("complete", "cached") and all(map(math.isfinite, trial.losses))
+    params, distributions = {}, {}
+    for key, answer in trial.arch.items():
+        decision = space.decisions[key]
+        if decision.kind in ("integer", "real"):
+            params[key], distributions[key] = answer, _distribution(decision)
+        else:
+            labels = [str(a) if isinstance(a, tuple) else a for a in decision.answers()]
+            if len(set(labels)) < len(labels):  # 1 and True are one label to Optuna
+                labels = [repr(a) for a in decision.answers()]
+            params[key] = labels[_place(decision, answer)]
+            distributions[key] = optuna.distributions.CategoricalDistribution(labels)
+    attributes = {"number": trial.number, "arch": trial.arch.id, "state": trial.state, "seconds": trial.seconds}
+    attributes |= {f"fidelity {k}": v for k, v in trial.proposal.fidelity.items()}
+    attributes |= {k: v for k, v in trial.metrics.items() if math.isfinite(v)}
+    attributes |= {"reason": trial.reason} if trial.reason else {}
+    written = optuna.trial.create_trial(
+        state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.FAIL,
+        params=params,
+        distributions=distributions,
+        values=[trial.metrics[o.metric] for o in objectives] if complete else None,
+        user_attrs=attributes,
+    )
+    written.set_constraint("limits", min(trial.violation, 1e9))
+    return written
+
+
+# Under the names by which the field knows them; those that Archsmith has of its own are Optuna's by their first word.
+NAMED = (
+    Named("tpe", OptunaSampler),
+    Named("optuna_gp", partial(OptunaSampler, sampler="gp")),
+    Named("cmaes", partial(OptunaSampler, sampler="cmaes")),
+    Named("optuna_nsga2", partial(OptunaSampler, sampler="nsga2")),
+    Named("nsga3", partial(OptunaSampler, sampler="nsga3")),
+    Named("qmc", partial(OptunaSampler, sampler="qmc")),
+)

@@ -1,0 +1,79 @@
+"""Rules that end trainings early, by themselves and in a study."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archsmith import Study, maximize
+from archsmith.estimate.stopping import Curve, ExtrapolationRule, MedianRule, Stopping
+from archsmith.run import Run
+from archsmith.space import Arch, Space, real
+from archsmith.strategy import RandomSearch
+from archsmith.trial import Evaluate
+
+SPACE = Space(final=real(0.0, 1.0, name="final"))
+
+
+def curve(final: float, points: int, at: float = 1.0, noise: float = 0.0) -> Curve:
+    steps = np.arange(1.0, points + 1) * at
+    wiggle = noise * np.random.default_rng(0).standard_normal(points)
+    return Curve(steps, final + 1.0 / steps + wiggle)
+
+
+def test_the_median_rule_ends_the_worse_half_once_enough_are_there() -> None:
+    rule, others = MedianRule(others=3), [curve(final, 8) for final in (0.1, 0.2, 0.3)]
+    assert rule(curve(0.25, 4), others)
+    assert not rule(curve(0.15, 4), others)
+    assert not rule(curve(0.9, 1), others), "one point is too early"
+    assert not rule(curve(0.9, 4), others[:2]), "two others are too few"
+    assert not rule(curve(0.9, 9), others), "none of the others came as far"
+
+
+def test_the_median_is_taken_at_the_same_point_of_training() -> None:
+    others = [curve(0.1, 30) for _ in range(5)]
+    assert not MedianRule()(curve(0.1, 3), others), "as good as the others were then"
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.005])
+def test_extrapolation_ends_what_cannot_reach_the_best(noise: float) -> None:
+    best = [curve(0.2, 30)]
+    rule = ExtrapolationRule(end=30)
+    assert rule(curve(0.6, 8, noise=noise), best)
+    assert not rule(curve(0.1, 8, noise=noise), best), "it is behind now, but will be ahead"
+    assert not rule(curve(0.6, 3, noise=noise), best), "three points are too few"
+    assert not rule(curve(0.6, 8), []), "there is nothing to be worse than"
+    assert not rule(Curve(np.arange(8.0), np.full(8, np.nan)), best)
+
+
+def train(proposal: Evaluate, run: Run) -> dict[str, float]:
+    accuracy = 0.0
+    for epoch in range(1, 11):
+        accuracy = float(str(proposal.arch["final"])) * (1 - 0.5 / epoch)
+        run.report({"epoch": epoch, "accuracy": accuracy})
+        if run.interrupted():
+            break
+    return {"accuracy": accuracy, "epochs": epoch}
+
+
+def test_a_study_stops_the_worse_ones_and_keeps_the_best(tmp_path: Path) -> None:
+    everything = Study(SPACE, RandomSearch(SPACE), train, [maximize("accuracy")], seed=3).run(trials=30)
+    stopping = Stopping(train, MedianRule())
+    study = Study(SPACE, RandomSearch(SPACE), stopping, [maximize("accuracy")], folder=tmp_path, seed=3).run(trials=30)
+    stopped = [t for t in study.trials if t.state == "stopped"]
+    assert 8 <= len(stopped) <= 20 and all("MedianRule" in t.reason for t in stopped)
+    assert study.best is not None and everything.best is not None
+    assert study.best.metrics == everything.best.metrics
+    lines = sum(len(p.read_text().splitlines()) - 1 for p in tmp_path.rglob("metrics.csv"))
+    assert lines < 0.8 * 300, "stopping saved nothing"
+
+
+def test_without_a_folder_nothing_is_stopped() -> None:
+    study = Study(SPACE, RandomSearch(SPACE), Stopping(train, MedianRule(others=1)), [maximize("accuracy")])
+    assert {t.state for t in study.run(trials=10).trials} == {"complete"}
+
+
+def test_an_interruption_from_outside_still_arrives(tmp_path: Path) -> None:
+    run = Run(0, 0, tmp_path / "0", interrupted=lambda: True)
+    metrics = Stopping(train, MedianRule())(Evaluate(Arch({"final": 0.5})), run)
+    assert metrics["epochs"] == 1

@@ -1,0 +1,31 @@
+"""Every predictor, through every law. A new predictor is one line here."""
+
+import pytest
+
+from archsmith.predict import (
+    Ensemble,
+    GaussianProcess,
+    WeisfeilerLehman,
+    cell_path_bits,
+    counted_options,
+    decisions,
+    joined,
+)
+from archsmith.predict.forest import Forest
+from archsmith.testing.predictor import PREDICTOR_LAWS, MakePredictor, PredictorLaw
+
+PREDICTORS: dict[str, MakePredictor] = {
+    "process": lambda space: GaussianProcess(decisions(space)),
+    "process_counts": lambda space: GaussianProcess(joined(decisions(space), counted_options(space))),
+    "process_paths": lambda space: GaussianProcess(cell_path_bits(space)),
+    "subtrees": WeisfeilerLehman,
+    "ensemble": lambda space: Ensemble(decisions(space), members=3, depth=3, steps=150),
+    "ensemble_paths": lambda space: Ensemble(cell_path_bits(space), members=3, depth=3, steps=150),
+    "forest": lambda space: Forest(decisions(space), trees=20),
+}
+
+
+@pytest.mark.parametrize("law", PREDICTOR_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("make", PREDICTORS.values(), ids=PREDICTORS.keys())
+def test_law(make: MakePredictor, law: PredictorLaw) -> None:
+    law(make)

@@ -1,0 +1,121 @@
+"""Optuna's samplers as strategies, and studies that Optuna can open."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archsmith import Study, maximize, minimize
+from archsmith.errors import UsageError
+from archsmith.space import Arch, Space, choice, integer, real, sample
+from archsmith.strategy import RandomSearch
+from archsmith.strategy.optuna_sampler import OptunaSampler, export_to_optuna
+from archsmith.testing.spaces import EXAMPLES
+from archsmith.testing.strategy import (
+    StrategyLaw,
+    asking_changes_nothing,
+    randomness_is_handed_in,
+    replaying_restores,
+)
+from archsmith.trial import Evaluate, Trial, front
+
+optuna = pytest.importorskip("optuna")
+
+SPACE = Space(
+    rate=real(1e-3, 1.0, log=True, name="rate"),
+    layers=integer(1, 5, name="layers"),
+    kind=choice("a", "b", "c", name="kind"),
+)
+
+
+@pytest.fixture(autouse=True)
+def quietly() -> Iterator[None]:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+def loss(arch: Arch) -> float:
+    return abs(float(str(arch["rate"])) - 0.1) + abs(int(str(arch["layers"])) - 4) + 2.0 * (arch["kind"] != "b")
+
+
+def searched(strategy: OptunaSampler | RandomSearch, trials: int) -> list[Trial]:
+    done: list[Trial] = []
+    for number in range(trials):
+        (proposal,) = strategy.ask(1, np.random.default_rng(number), ())
+        done.append(Trial(number, proposal, "complete", losses=(loss(proposal.arch),)))
+        strategy.tell(done[-1])
+    return done
+
+
+@pytest.mark.parametrize("law", [asking_changes_nothing, replaying_restores, randomness_is_handed_in])
+@pytest.mark.parametrize("settings", [("nsga3", {"population_size": 5}), ("qmc", {})], ids=["nsga3", "qmc"])
+def test_what_samplers_keep_is_rebuilt(settings: tuple[str, dict[str, int]], law: StrategyLaw) -> None:
+    law(lambda space: OptunaSampler(space, *settings))
+
+
+def test_tpe_learns_and_repeats_nothing() -> None:
+    done = searched(OptunaSampler(SPACE, "tpe"), 50)
+    assert len({t.arch for t in done}) == 50
+    blind = searched(RandomSearch(SPACE), 50)
+    assert np.mean([t.losses for t in done[25:]]) < 0.6 * np.mean([t.losses for t in blind])
+
+
+def test_a_genetic_sampler_goes_from_generation_to_generation() -> None:
+    done = searched(OptunaSampler(SPACE, "nsga3", {"population_size": 10}), 60)
+    assert np.mean([t.losses for t in done[40:]]) < 0.7 * np.mean([t.losses for t in done[:10]])
+
+
+def test_a_sequence_covers_evenly() -> None:
+    done = searched(OptunaSampler(SPACE, "qmc"), 33)
+    units = sorted(SPACE.decisions["rate"].unit(t.arch["rate"]) for t in done[1:])
+    gaps = np.diff([0.0, *units, 1.0])
+    assert gaps.max() < 0.1, "32 points of a sequence leave no gap of three times their spacing"
+    assert {t.arch["layers"] for t in done} == {1, 2, 3, 4, 5}
+
+
+def test_the_process_sampler_asks_for_what_the_space_allows() -> None:
+    strategy = OptunaSampler(SPACE, "gp", {"n_startup_trials": 3})
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        arch = sample(SPACE, rng)
+        strategy.tell(Trial(number, Evaluate(arch), "complete", losses=(loss(arch),)))
+    (one,), (again,) = (strategy.ask(1, np.random.default_rng(1), ()) for _ in range(2))
+    assert one == again and set(one.arch) == {"rate", "layers", "kind"}
+
+
+def test_a_sampler_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(UsageError, match="'tpe'"):
+        OptunaSampler(SPACE, "tpee")
+
+
+@pytest.mark.parametrize("name", ["everything", "conditional"])
+def test_an_exported_study_is_the_same_to_optuna(tmp_path: Path, name: str) -> None:
+    def evaluate(proposal: Evaluate, run: object) -> dict[str, float]:
+        if int(proposal.arch.id[0], 16) == 3:
+            raise ValueError("three")
+        value = int(proposal.arch.id[:6], 16) / 16**6
+        return {"accuracy": value, "params": 10.0 * len(proposal.arch), "other": 1 - value}
+
+    space, objectives = EXAMPLES[name], (maximize("accuracy"), minimize("params"))
+    trials = Study(space, RandomSearch(space), evaluate, objectives, max_failures=50).run(trials=30).trials
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    assert export_to_optuna(space, trials, objectives, url) == 30
+    loaded = optuna.load_study(study_name="study", storage=url)
+    assert loaded.metric_names == ["accuracy", "params"]
+    assert [d.name for d in loaded.directions] == ["MAXIMIZE", "MINIMIZE"]
+    for ours, theirs in zip(trials, loaded.trials, strict=True):
+        assert theirs.user_attrs["number"] == ours.number and theirs.user_attrs["arch"] == ours.arch.id
+        assert set(theirs.params) == set(ours.arch)
+        for key, answer in ours.arch.items():
+            assert theirs.params[key] == (str(answer) if isinstance(answer, tuple) else answer)
+        if ours.state == "complete":
+            assert theirs.values == [ours.metrics["accuracy"], ours.metrics["params"]]
+            assert theirs.user_attrs["other"] == ours.metrics["other"]
+        else:
+            assert theirs.state.name == "FAIL" and "three" in theirs.user_attrs["reason"]
+    assert {t.user_attrs["number"] for t in loaded.best_trials} == {t.number for t in front(trials)}
+    with pytest.raises(UsageError, match="already"):
+        export_to_optuna(space, trials, objectives, url)

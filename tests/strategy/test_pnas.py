@@ -1,0 +1,49 @@
+"""Progressive search: stages, their answers, and the beam."""
+
+import numpy as np
+
+from archsmith.space import Space, choice, integer
+from archsmith.strategy import Pnas
+from archsmith.strategy.pnas import simplest, stages_of
+from archsmith.testing.predictor import CELL
+from archsmith.trial import Trial
+
+
+def test_a_cell_grows_node_by_node() -> None:
+    assert stages_of(CELL) == (("edge0",), ("edge1", "edge2"), ("edge3", "edge4", "edge5"))
+
+
+def test_what_is_no_cell_is_opened_in_the_order_of_the_expression() -> None:
+    space = Space(**{f"x{i}": choice(*range(8), name=f"x{i}") for i in range(5)})
+    assert stages_of(space) == (("x0", "x1"), ("x2", "x3"), ("x4",)) or stages_of(space)[0][0] == "x0"
+    assert [key for stage in stages_of(space) for key in stage] == list(space.decisions)
+
+
+def test_the_simplest_answer_skips_or_is_the_first() -> None:
+    space = Space(
+        a=choice("none", "skip_connect", "conv", name="a"), n=integer(2, 9, name="n"), w=choice(8, 16, name="w")
+    )
+    assert [simplest(d) for d in space.decisions.values()] == ["skip_connect", 2, 8]
+
+
+def test_a_stage_opens_its_decisions_only_and_grows_the_best_of_the_stage_before() -> None:
+    strategy, seen = Pnas(CELL, beam=4, members=2, steps=50), list[Trial]()
+    for number in range(12):
+        (proposal,) = strategy.ask(1, np.random.default_rng(number), ())
+        loss = -sum(v == "large" for v in proposal.arch.values())
+        seen.append(Trial(number, proposal, "complete", losses=(float(loss),)))
+        strategy.tell(seen[-1])
+    first, second = seen[:4], seen[4:8]
+    assert all(t.arch[f"edge{i}"] == "skip" for t in first for i in range(1, 6))
+    assert all(t.arch[f"edge{i}"] == "skip" for t in second for i in range(3, 6))
+    assert any(t.arch["edge1"] != "skip" for t in second)
+    assert {t.arch["edge0"] for t in second} <= {t.arch["edge0"] for t in first}
+    assert np.mean([t.losses for t in seen[8:]]) < np.mean([t.losses for t in first])
+
+
+def test_workers_wait_at_the_end_of_a_stage() -> None:
+    strategy = Pnas(CELL, beam=4, members=2, steps=20)
+    first = strategy.ask(9, np.random.default_rng(0), ())
+    assert len(first) == 4, "a stage has as many places as the beam"
+    running = [Trial(i, p) for i, p in enumerate(first)]
+    assert strategy.ask(2, np.random.default_rng(1), running) == []
