@@ -113,9 +113,9 @@ def late(strategy: Strategy, seed: int) -> float:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Reinforce(SPACE, rate=0.1),
+        lambda: Reinforce(SPACE),
         lambda: Reinforce(SPACE, "recurrent", hidden=16),
-        lambda: PPO(SPACE, "softmax", rate=0.1),
+        lambda: PPO(SPACE, "softmax"),
     ],
     ids=["reinforce", "reinforce_recurrent", "ppo"],
 )
