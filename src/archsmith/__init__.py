@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from archsmith.trial import Trial as Trial
     from archsmith.trial import maximize as maximize
     from archsmith.trial import minimize as minimize
+    from archsmith.trial import tradeoff as tradeoff
 
 __version__ = "0.1.0"
 
@@ -67,7 +68,7 @@ _ROOMS = {
     "strategy": "RandomSearch RegularizedEvolution SuccessiveHalving",
     "study": "Study",
     "task": "Task load_task=load",
-    "trial": "Evaluate Objective Trial maximize minimize",
+    "trial": "Evaluate Objective Trial maximize minimize tradeoff",
 }
 _HOMES = {
     entry.partition("=")[0]: (room, entry.partition("=")[2] or entry)
@@ -118,6 +119,7 @@ __all__ = [
     "source",
     "spaces",
     "switch",
+    "tradeoff",
 ]
 
 
