@@ -98,14 +98,14 @@ class Request:
         if self.store is not None:
             values["store"] = redact(self.store)
         values["options"] = {k: v for k, v in self.options.items() if isinstance(v, str | int | float | bool)}
-        objectives = [{"metric": o.metric, "direction": o.direction} for o in self.objectives]
+        objectives = [o.to_json() for o in self.objectives]
         return {**values, "limits": dict(self.limits), "objectives": objectives, "formats": list(self.formats)}
 
     @staticmethod
     def from_toml(data: Mapping[str, Any]) -> Request:
         """Return the request that ``to_toml`` wrote; keys it does not know are passed over."""
         values = {f.name: data[f.name] for f in fields(Request) if f.name in data}
-        values["objectives"] = tuple(Objective(o["metric"], o["direction"]) for o in data.get("objectives", ()))
+        values["objectives"] = tuple(Objective.from_json(o) for o in data.get("objectives", ()))
         values["formats"] = tuple(data.get("formats", FORMATS))
         return Request(**values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -123,6 +123,21 @@ class Objective:
         if not math.isfinite(value):
             return math.inf
         return -value if self.direction == "max" else value
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the objective as JSON-ready data."""
+        plain = {"metric": self.metric, "direction": self.direction}
+        traded = {"cost": self.cost, "target": self.target, "exponents": list(self.exponents)}
+        return {**plain, **traded} if self.cost else plain
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Objective:
+        """Return the objective that ``to_json`` wrote."""
+        plain = Objective(data["metric"], data["direction"])
+        if not data.get("cost"):
+            return plain
+        below, above = data["exponents"]
+        return replace(plain, cost=data["cost"], target=data["target"], exponents=(below, above))
 
 
 def maximize(metric: str) -> Objective:

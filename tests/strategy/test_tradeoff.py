@@ -1,10 +1,11 @@
 """MnasNet's reward, by the paper's figures."""
 
+import json
 import math
 
 import numpy as np
 
-from archsmith.trial import maximize, tradeoff
+from archsmith.trial import Objective, maximize, tradeoff
 
 SOFT = tradeoff("accuracy", "latency", 80.0)
 HARD = tradeoff("accuracy", "latency", 80.0, 0.0, -1.0)
@@ -37,6 +38,11 @@ def test_the_best_latency_grows_with_the_target():
         objective = tradeoff("accuracy", "latency", target, -0.02, -0.5)
         best.append(latency[np.argmax([reward(objective, a, x) for a, x in zip(accuracy, latency, strict=True)])])
     assert best == sorted(best) and best[0] < best[-1]
+
+
+def test_objectives_survive_json():
+    for objective in (SOFT, HARD, maximize("accuracy"), Objective("loss", "min")):
+        assert Objective.from_json(json.loads(json.dumps(objective.to_json()))) == objective
 
 
 def test_what_is_missing_never_wins():
