@@ -80,15 +80,19 @@ def search(root: Path, name: str, executor: str, *more: str) -> int:
 
 
 def paused(root: Path, name: str, number: int, wanted: str) -> dict[str, object]:
-    """Stop a search gently in a phase, and let it go on to its end with few trials."""
+    """Stop a search gently in a phase, and let it go on with few trials, beyond the final training."""
     child = search(root, name, "inline", "--trials", "400" if wanted == "search" else "2", "--finalists", "1")
     when(child, lambda: phase(root, name, wanted) and (wanted != "search" or trials(root, name) > 1))
     os.killpg(child, number)
     code, run = ended(child), folder_of(root, name)
     said = (root / f"{name}.err").read_text()
     state = json.loads((run / "phases" / "state.json").read_text())
-    again = ended(started(root, f"{name}-again", "resume", run.name, "--trials", "2", "-q"))
-    return {"code": code, "said": said, "status": state["status"], "name": run.name, "again": again}
+    again = started(root, f"{name}-again", "resume", run.name, "--trials", "2")
+    when(again, lambda: phase(root, name, "train the comparisons"))
+    os.killpg(again, signal.SIGTERM)  # it has gone on; what comes after takes long and is shown elsewhere
+    ended(again)
+    state_now = json.loads((run / "phases" / "state.json").read_text())
+    return {"code": code, "said": said, "status": state["status"], "name": run.name, "history": state_now["history"]}
 
 
 def spammed(root: Path) -> dict[str, object]:
@@ -109,6 +113,8 @@ def hung_up(root: Path) -> dict[str, object]:
     child = search(root, "hung", "inline", "--trials", "2", "--finalists", "1")
     when(child, lambda: phase(root, "hung", "search"))
     os.kill(child, signal.SIGHUP)
+    when(child, lambda: phase(root, "hung", "train the comparisons"))
+    os.killpg(child, signal.SIGTERM)
     return {"code": ended(child), "log": (folder_of(root, "hung") / "run.log").read_text()}
 
 
