@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from archsmith import failpoint
-from archsmith.pipeline import resume, search
+from archsmith.pipeline import finalists, resume, search, work
 from archsmith.store import read_mirror
 from archsmith.testing.invariants import check_folder
 
@@ -91,7 +91,15 @@ def outcome(folder: Path) -> dict[str, object]:
     return {"log": told, "weights": best["weights"], "arch": best["arch"], "test": best["test"]}
 
 
+def hurry() -> None:
+    """Train for a moment only, and compare with one rival: what is looked at here does not depend on how well."""
+    every = work.contenders
+    work.contenders = lambda *given: every(*given)[:2]
+    work.wanted_epochs = finalists.wanted_epochs = lambda samples: 16.0
+
+
 def main(root: Path) -> None:
+    hurry()
     make_data(root)
     assert attempt(root / "undisturbed", "") == 0
     expected = outcome(root / "undisturbed")

@@ -63,8 +63,8 @@ def test_a_finished_run_with_more_trials_numbers_them_on_and_chooses_anew(finish
     assert (folder / "events.jsonl").read_text().startswith(before)
     assert result.data["counts"]["complete"] + result.data["counts"].get("cached", 0) >= 3
     assert result.data["task"]["test_openings"] == 2 and "opened 2 times" in result.verdict
-    assert result.data["budget_s"] == 900 and "taken up again after its end" in result.data["history"][0]
-    assert "after its end" in (folder / "report.html").read_text()
+    assert result.data["budget_s"] == 900 and "given more time" in result.data["history"][0]
+    assert "given more time" in (folder / "report.html").read_text()
 
 
 def test_a_paused_run_says_how_to_go_on_and_does_with_other_wishes(tmp_path):
@@ -72,7 +72,7 @@ def test_a_paused_run_says_how_to_go_on_and_does_with_other_wishes(tmp_path):
     assert f"archsmith resume {folder}" in said
     record = load_record(folder)
     assert record.status == "paused" == list_runs(tmp_path / "runs")[0]["status"]
-    assert len(record.trials) == 3
+    assert sum(t.state == "complete" for t in record.trials) == 3
     result = archsmith.resume(
         folder, data=data(), space=space(4, 6, 8), limits={"params": 200}, objectives=["accuracy", "params"]
     )
@@ -93,7 +93,7 @@ def test_what_the_run_did_not_begin_with_is_refused_and_named(tmp_path):
     with pytest.raises(UsageError, match=r"were in memory.*archsmith\.resume\(run, data="):
         archsmith.resume(folder)
     with pytest.raises(BudgetError, match=r"were spent already"):
-        archsmith.resume(folder, data=data(), space=space(4, 6, 8), budget="0.001s")
+        archsmith.resume(folder, data=data(), space=space(4, 6, 8), budget="0.5s")
     assert all((folder / name).read_bytes() == content for name, content in known.items())
     with pytest.raises(StoreError, match="is no run"):
         archsmith.resume(tmp_path)

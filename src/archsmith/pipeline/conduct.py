@@ -176,9 +176,9 @@ def _went_on(journal: Journal) -> str:
     how = {
         "paused": "The run was paused",
         "failed": f"The run was stopped by an error ({state.get('reason', '')})",
-        "finished": "The run was taken up again after its end",
+        "extended": "The run was given more time or other wishes",
     }.get(state["status"], "The run was killed")
-    where = f', in the phase "{state["phase"]}"' if state["phase"] and state["status"] != "finished" else ""
+    where = f', in the phase "{state["phase"]}"' if state["phase"] else ""
     return f"{how} after {duration(float(state['elapsed_s']))}{where}; it went on from there."
 
 

@@ -82,7 +82,9 @@ def resume(
         write_toml(folder / "run.toml", request.to_toml())
         if again:
             state = journal.state
-            journal.save(round=int(state["round"]) + 1, base_s=state["elapsed_s"], spent={}, phase="", status="paused")
+            journal.save(
+                round=int(state["round"]) + 1, base_s=state["elapsed_s"], spent={}, phase="", status="extended"
+            )
     except BaseException:
         lease.release()
         raise
