@@ -26,9 +26,9 @@ class Journal:
     A phase whose file is there is over and is not done again; one without, or with a damaged one, is done again, from
     what its folder holds.
     A finished run whose budget is extended begins another ``round``, with phases of its own beside the old ones.
-    ``state`` holds the ``status`` (running, paused, failed, finished or extended), the ``phase``, the ``round``, ``base_s``
-    (what had been spent when the round began), ``elapsed_s`` (of all processes that worked on the run, on their
-    monotonic clocks), ``spent`` by phase, and ``history``, a sentence for each time the run was taken up again.
+    ``state`` holds the ``status`` (running, paused, failed, finished or extended), the ``phase``, the ``round``,
+    ``base_s`` (what had been spent when the round began), ``elapsed_s`` (of all processes that worked on the run, on
+    their monotonic clocks), ``spent`` by phase, and ``history``, a sentence for each time the run was taken up again.
     """
 
     folder: Path
