@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from archsmith.errors import Paused
 from archsmith.pipeline.clock import Clock
 from archsmith.pipeline.conduct import _spent
 from archsmith.pipeline.journal import Journal
-from archsmith.pipeline.pause import Pause
+from archsmith.pipeline.pause import Interrupted, Pause
 
 
 def test_what_was_recorded_comes_back(tmp_path):
@@ -53,18 +52,18 @@ def test_the_clock_goes_on_where_the_last_process_stopped():
 
 def test_a_wish_to_stop_waits_only_where_something_can_be_saved():
     pause = Pause()
-    with pytest.raises(Paused) as caught:
+    with pytest.raises(Interrupted) as caught:
         pause.ask(143)
-    assert caught.value.exit_code == 143 and pause()
+    assert caught.value.code == 143 and pause()
     gentle = Pause()
     reached = []
     with gentle.gently():
         gentle.ask()
         reached.append(gentle())
     assert reached == [True]
-    with pytest.raises(Paused):
+    with pytest.raises(Interrupted):
         gentle.check()
-    with pytest.raises(Paused), gentle.gently():
+    with pytest.raises(Interrupted), gentle.gently():
         reached.append(False)
     assert reached == [True]
 

@@ -41,6 +41,8 @@ def stoppable(pause: Any, quiet: bool = False) -> Iterator[None]:
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
+    except KeyboardInterrupt as error:  # before anything was begun
+        sys.exit(getattr(error, "code", 128 + signal.SIGINT))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

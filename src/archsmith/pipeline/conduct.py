@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from archsmith.lease import Lease, take
 from archsmith.pipeline.clock import Clock, Shares, plan
 from archsmith.pipeline.folder import environment, read_json, write_json, write_toml
 from archsmith.pipeline.journal import Journal
-from archsmith.pipeline.pause import Pause
+from archsmith.pipeline.pause import Interrupted, Pause
 from archsmith.pipeline.reopen import find_source, find_space, write_space
 from archsmith.pipeline.result import Result
 from archsmith.pipeline.ship import ship
@@ -88,13 +89,13 @@ def conduct(
         work = _opened(folder, request, given, clock, shares, announce, say, journal, pause)
         work.run()
         return ship(work)
-    except Paused as paused:
+    except Interrupted as interrupted:
         journal.save(status="paused", elapsed_s=clock.elapsed())
         stopped = Paused(
             f"Paused after {duration(clock.elapsed())} of {duration(request.budget)}; everything so far is kept. "
             f"Go on with: archsmith resume {folder}"
         )
-        stopped.exit_code = paused.exit_code
+        stopped.exit_code = interrupted.code
         raise stopped from None
     except ArchsmithError as error:
         journal.save(status="failed", elapsed_s=clock.elapsed(), reason=str(error))
@@ -122,10 +123,10 @@ def _opened(
     fresh = journal.get("check") is None
     task = read_task(request, given)
     known = journal.get("check")
-    if known is not None and known["split_hash"] != task.split_hash:
+    if known is not None and known["data"] != _data_hash(task):
         raise DataError(
-            f"{request.source} has changed since the run began: its splits are no longer the same, and what was "
-            "learned would be tested on what it was learned from. Put the data back as they were, or begin a new run."
+            f"{request.source} has changed since the run began, so what was learned could be tested on what it was "
+            "learned from. Put the data back as they were, or begin a new run."
         )
     request = replace(request, space=request.space or default_name(task.spec))
     space = find_space(folder, request, task.spec, given.space, given.trust)
@@ -134,12 +135,20 @@ def _opened(
     write_toml(folder / "run.toml", request.to_toml())
     if fresh:
         write_space(folder, space, request.space)
-        journal.put("check", {"split_hash": task.split_hash})
+        journal.put("check", {"data": _data_hash(task)})
     work = Work(request, task, space, folder, clock, shares, announce, say, journal, pause)
     for note in task.notes:
         work.note(note)
     _surroundings(work, journal)
     return work
+
+
+def _data_hash(task: Task) -> str:
+    """Return the SHA-256 of the splits and of the samples in them, but for the test split, which stays closed."""
+    digest = hashlib.sha256(task.split_hash.encode())
+    for split in (task.train, task.valid):
+        digest.update(split.x.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_task(request: Request, given: Given) -> Task:

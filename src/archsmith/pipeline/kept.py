@@ -48,8 +48,8 @@ def train_kept(
 ) -> Trained:
     """Train what ``make`` makes; or return what was trained in ``folder`` before, or go on with it.
 
-    ``resume`` are folders with states to begin with where ``folder`` has none. Raises ``Paused`` when a stop is asked
-    for, with the state saved.
+    ``resume`` are folders with states to begin with where ``folder`` has none. Raises ``Interrupted`` when a stop is
+    asked for, with the state saved.
     """
     known = _known(folder, make)
     if known is not None:

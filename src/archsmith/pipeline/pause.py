@@ -7,9 +7,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from archsmith.errors import Paused
+__all__ = ["Interrupted", "Pause"]
 
-__all__ = ["Pause"]
+
+class Interrupted(KeyboardInterrupt):
+    """Raised to end what is under way; no ``except Exception`` may stand in its way. ``code`` is the exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
 
 
 @dataclass
@@ -17,7 +23,7 @@ class Pause:
     """A wish to stop, and what to do about it.
 
     Inside ``gently`` it is only noted: what is under way looks at it (calling the object tells), saves what it has and
-    ends by itself. Anywhere else whatever is under way is ended at once by ``Paused``, because there is nothing to
+    ends by itself. Anywhere else whatever is under way is ended at once by ``Interrupted``, because there is nothing to
     save: it is done again when the run goes on.
     """
 
@@ -30,18 +36,17 @@ class Pause:
         return self._asked.is_set()
 
     def ask(self, code: int = 130) -> None:
-        """Ask for a stop; ``code`` is the exit code it should end with. In the main thread it may raise ``Paused``."""
+        """Ask for a stop; ``code`` is the exit code it should end with. In the main thread it may raise
+        ``Interrupted``."""
         self.code = code
         self._asked.set()
         if not self._gentle and threading.current_thread() is threading.main_thread():
             self.check()
 
     def check(self) -> None:
-        """Raise ``Paused`` if a stop was asked for."""
+        """Raise ``Interrupted`` if a stop was asked for."""
         if self._asked.is_set():
-            error = Paused("Paused.")
-            error.exit_code = self.code
-            raise error
+            raise Interrupted(self.code)
 
     @contextlib.contextmanager
     def gently(self) -> Iterator[None]:
