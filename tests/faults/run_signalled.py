@@ -1,6 +1,6 @@
 """Send signals to ``archsmith search`` and see how it ends and goes on; run as a program, it says what it saw as JSON.
 
-Each command is a fork of this process, which has loaded everything and started nothing.
+Each command is a fork of this process, which has loaded everything before.
 """
 
 import json
@@ -16,6 +16,7 @@ import torch
 from run_killed_anywhere import make_data
 
 from archsmith.cli import main as command
+from archsmith.pipeline import search as search_here
 
 TINY = ("--space", "tiny_space.py", "--executor")
 
@@ -25,8 +26,6 @@ def started(root: Path, name: str, *arguments: str) -> int:
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
-        os.chdir(root)
-        torch.set_num_threads(1)
         for stream, number in (("out", 1), ("err", 2)):
             os.dup2(os.open(root / f"{name}.{stream}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
         if name == "hung":  # a pipe that nobody reads, as of a terminal that was closed
@@ -121,6 +120,9 @@ def hung_up(root: Path) -> dict[str, object]:
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     make_data(place)
+    os.chdir(place)
+    torch.set_num_threads(1)
+    search_here("tiny.npz", budget="10m", out="warm", trials=2, executor="inline", formats=(), space="tiny_space.py")
     saw = {
         "ctrl_c": paused(place, "ctrl", signal.SIGINT, "search"),
         "terminated": paused(place, "term", signal.SIGTERM, "train the finalists"),

@@ -12,7 +12,7 @@ from torch import nn
 import archsmith
 from archsmith import Space, call, choice
 from archsmith.errors import BudgetError, DataError, Paused, SpaceError, StoreError, UsageError
-from archsmith.pipeline import Pause
+from archsmith.pipeline import Pause, finalists, work
 from archsmith.report import list_runs, load_record
 from archsmith.space import described, from_json
 from archsmith.testing.invariants import check_folder
@@ -47,9 +47,20 @@ def paused_in(phase, out, **options):
     return folder, str(caught.value)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def hurry():
+    """Train for a moment only, and compare with one rival: what is looked at here does not depend on how well."""
+    torch.set_num_threads(1)
+    every = work.contenders
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "contenders", lambda *given: every(*given)[:2])
+        patch.setattr(work, "wanted_epochs", lambda samples: 16.0)
+        patch.setattr(finalists, "wanted_epochs", lambda samples: 16.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    torch.set_num_threads(1)
     return archsmith.search(data(), space=space(4, 6, 8), out=tmp_path_factory.mktemp("runs"), trials=2, **OPTIONS)
 
 
