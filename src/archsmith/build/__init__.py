@@ -1,26 +1,37 @@
 """The torch readings of a space: the network, its text, what it costs, and networks on shared weights."""
 
 from archsmith.build.bank import Bank, Lent
-from archsmith.build.cost import Cost, cost, meta_cost
+from archsmith.build.cost import Cost, cost, meta_cost, module_macs
+from archsmith.build.expected import ExpectedCost, expected_cost
 from archsmith.build.latency import Latency, latency
 from archsmith.build.module import build, build_with_paths, seeded
+from archsmith.build.relax import Gates, Relaxation, relax, relaxable
+from archsmith.build.relaxations import RELAXATIONS
 from archsmith.build.slices import Layout, Rule
 from archsmith.build.source import shipped_source, source, source_key
 from archsmith.build.statistics import recalibrate
 
 __all__ = [
+    "RELAXATIONS",
     "Bank",
     "Cost",
+    "ExpectedCost",
+    "Gates",
     "Latency",
     "Layout",
     "Lent",
+    "Relaxation",
     "Rule",
     "build",
     "build_with_paths",
     "cost",
+    "expected_cost",
     "latency",
     "meta_cost",
+    "module_macs",
     "recalibrate",
+    "relax",
+    "relaxable",
     "seeded",
     "shipped_source",
     "source",

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from archsmith.build.module import build_with_paths
 from archsmith.build.places import Place, places
 from archsmith.build.slices import RULES, Rule, union
 from archsmith.errors import SpaceError, StoreError
-from archsmith.space import Arch, Space, cover, sample, valid
+from archsmith.space import Arch, Mix, Space, cover, sample, valid
 
 __all__ = ["Bank", "Lent"]
 
@@ -73,12 +74,13 @@ class Bank(nn.Module):
         """Make room for an architecture, so that lending it later does not grow the bank."""
         self._skeleton(arch)
 
-    def lend(self, arch: Arch) -> Lent:
+    def lend(self, arch: Arch, mixed: Mapping[str, Mix] = MappingProxyType({})) -> Lent:
         """Return the network of ``arch`` on borrowed slices, in the bank's mode (training or evaluation).
 
-        The slices are cut at every call, so they are always up to date.
+        The slices are cut at every call, so they are always up to date. Decisions in ``mixed`` are left open: see
+        ``relax``.
         """
-        network, found = self._skeleton(arch)
+        network, found = self._skeleton(arch, mixed)
         for place in found:
             if not place.learned:
                 place.lay(place.cut(self._tensor(place)).clone())
@@ -141,16 +143,16 @@ class Bank(nn.Module):
     def _tensor(self, place: Place) -> Tensor:
         return self.shared[place.key] if place.learned else self.statistics.get_buffer(place.key)
 
-    def _skeleton(self, arch: Arch) -> tuple[nn.Module, list[Place]]:
+    def _skeleton(self, arch: Arch, mixed: Mapping[str, Mix] = MappingProxyType({})) -> tuple[nn.Module, list[Place]]:
         """Return the network, where possible without data, and where its tensors are kept; make room for them."""
 
         @functools.cache
         def real() -> tuple[nn.Module, dict[str, str]]:
-            return build_with_paths(self.space, arch, self._seed(arch.id))
+            return build_with_paths(self.space, arch, self._seed(arch.id), mixed)
 
         try:
             with torch.device("meta"):
-                network, paths = build_with_paths(self.space, arch)
+                network, paths = build_with_paths(self.space, arch, None, mixed)
         except SpaceError:  # a block that looks at numbers while it is made needs real ones
             network, paths = real()
         found = places(network, paths, self.rules)

@@ -19,7 +19,7 @@ from archsmith.build.module import build
 from archsmith.errors import SpaceError
 from archsmith.space import Arch, Space
 
-__all__ = ["Cost", "cost", "meta_cost"]
+__all__ = ["Cost", "cost", "meta_cost", "module_macs"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,24 @@ def meta_cost(space: Space, arch: Arch, input_shape: Sequence[int], batch: int =
     return cost(network, input_shape, batch)
 
 
+def module_macs(network: nn.Module, input_shape: Sequence[int], batch: int = 1) -> dict[nn.Module, int]:
+    """Return the multiply-adds of every module of a network without data, everything in it included.
+
+    Raises ``SpaceError`` when the network cannot take the input.
+    """
+    spent = dict.fromkeys(network.modules(), 0)
+    meter, handles = _Meter(network), []
+    for module in spent:
+        handles.append(module.register_forward_pre_hook(lambda m, _: spent.update({m: spent[m] - meter.flops})))
+        handles.append(module.register_forward_hook(lambda m, _, __: spent.update({m: spent[m] + meter.flops})))
+    try:
+        _measure(network, (batch, *input_shape), meter)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {module: flops // 2 for module, flops in spent.items()}
+
+
 def _on_meta(network: nn.Module | Callable[[], nn.Module]) -> nn.Module:
     if not isinstance(network, nn.Module):
         with torch.device("meta"):
@@ -80,9 +98,9 @@ def _on_meta(network: nn.Module | Callable[[], nn.Module]) -> nn.Module:
     return copy.deepcopy(network, memo).to("meta").eval()
 
 
-def _measure(network: nn.Module, shape: tuple[int, ...]) -> Cost:
+def _measure(network: nn.Module, shape: tuple[int, ...], meter: _Meter | None = None) -> Cost:
     fast = torch.backends.mha.get_fastpath_enabled()
-    meter = _Meter(network)
+    meter = meter or _Meter(network)
     # The fused kernels of attention are not seen by the counter, so the plain ones are asked for.
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
 from archsmith.errors import SpaceError, nearest
-from archsmith.space import Arch, Call, Picker, Program, Space, evaluate
+from archsmith.space import Arch, Call, Mix, Picker, Program, Space, evaluate
 
 __all__ = ["build", "build_with_paths", "seeded"]
 
@@ -38,12 +39,15 @@ def build(space: Space, arch: Arch, seed: int | None = None) -> nn.Module:
     return build_with_paths(space, arch, seed)[0]
 
 
-def build_with_paths(space: Space, arch: Arch, seed: int | None = None) -> tuple[nn.Module, dict[str, str]]:
+def build_with_paths(
+    space: Space, arch: Arch, seed: int | None = None, mixed: Mapping[str, Mix] = MappingProxyType({})
+) -> tuple[nn.Module, dict[str, str]]:
     """Return the network, and the path in the expression of every module that a call of the space made.
 
     The keys are module names as in ``named_modules``; the values are paths like ``model/2/body/mbconv/0``, the same
     for every architecture in which that use is active. Modules that a block makes for itself are not listed: they
-    belong to the nearest listed name above them.
+    belong to the nearest listed name above them. ``mixed`` says what to make of choices that are left open; see
+    ``evaluate``.
     """
     if "model" not in space.roots:
         raise SpaceError(f"The space has no root 'model' to build. {nearest('model', space.roots)}")
@@ -60,7 +64,7 @@ def build_with_paths(space: Space, arch: Arch, seed: int | None = None) -> tuple
         return note(_called(node.function, path, [picker], {}), path)
 
     with seeded(seed):
-        network = evaluate(space, arch, make, ["model"], run)["model"]
+        network = evaluate(space, arch, make, ["model"], run, mixed)["model"]
     if not isinstance(network, nn.Module):
         raise SpaceError(f"The root 'model' must be a torch module; it is {_short(network)}.")
     named = network.named_modules()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
 from archsmith.estimate.settings import Settings
 
-__all__ = ["make_optimizer", "set_rate"]
+__all__ = ["follow", "make_optimizer", "set_rate"]
 
 
 def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
@@ -28,6 +30,23 @@ def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimi
     return torch.optim.SGD(
         groups, lr=settings.peak_lr, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=fused
     )
+
+
+def follow(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> None:
+    """Make the optimiser ready for parameters that come, grow, and are not all used in every step.
+
+    What is new joins the groups of its kind; what grew begins without a past. Momentum begins at zero rather than with
+    a parameter's first step, which is the same, since fused kernels want that of all parameters or of none.
+    """
+    known = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    for parameter in parameters:
+        if id(parameter) not in known and parameter.requires_grad:
+            optimizer.param_groups[0 if parameter.ndim > 1 else -1]["params"].append(parameter)
+        state = optimizer.state.get(parameter, {})
+        if any(isinstance(v, torch.Tensor) and v.ndim and v.shape != parameter.shape for v in state.values()):
+            del optimizer.state[parameter]
+        if isinstance(optimizer, torch.optim.SGD) and optimizer.defaults["momentum"] and parameter.requires_grad:
+            optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

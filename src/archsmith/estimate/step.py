@@ -12,7 +12,42 @@ from archsmith.estimate.machine import Machine, autocast
 from archsmith.estimate.settings import Settings
 from archsmith.task import Task, loss
 
-__all__ = ["make_step"]
+__all__ = ["MakeStep", "Step", "apply_gradients", "make_loss", "make_step"]
+
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""Train on network inputs ``[B, ...]`` and targets ``[B]``, both on the device; return the loss, not waited for."""
+
+MakeStep = Callable[[nn.Module, Task, Settings, Machine, torch.optim.Optimizer, torch.Generator], Step]
+"""How a training makes its step: ``make_step``, or another way of going from a batch to new weights."""
+
+
+def make_loss(
+    network: nn.Module, task: Task, settings: Settings, machine: Machine, generator: torch.Generator
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the function from network inputs ``[B, ...]`` and targets ``[B]`` to the training loss, a scalar.
+
+    It is computed in float32 whatever the precision of the network.
+    """
+    weights = None if task.class_weights is None else task.class_weights.to(machine.device)
+    smoothing = settings.label_smoothing if task.spec.goal == "classification" else 0.0
+
+    def forward(x: Tensor) -> Tensor:
+        with autocast(machine):
+            outputs: Tensor = network(x)
+        return outputs.float()
+
+    def compute(x: Tensor, y: Tensor) -> Tensor:
+        if settings.mixup == 0:
+            return loss(task, forward(x), y, label_smoothing=smoothing, weights=weights)
+        x, order, share = mix(x, settings.mixup, generator)
+        outputs = forward(x)
+        own, other = (
+            loss(task, outputs, target, label_smoothing=smoothing, weights=weights) for target in (y, y[order])
+        )
+        return torch.lerp(own, other, share)
+
+    return compute
 
 
 def make_step(
@@ -22,36 +57,23 @@ def make_step(
     machine: Machine,
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the function that trains the network on one batch and returns the loss, a scalar on the device.
-
-    It takes network inputs ``[B, ...]`` and targets ``[B]``, both on the device. The loss is computed in float32
-    whatever the precision of the network, and it is not waited for.
-    """
+) -> Step:
+    """Return the function that trains the network on one batch and returns the loss, a scalar on the device."""
     parameters = [p for p in network.parameters() if p.requires_grad]
-    weights = None if task.class_weights is None else task.class_weights.to(machine.device)
-    smoothing = settings.label_smoothing if task.spec.goal == "classification" else 0.0
-
-    def forward(x: Tensor) -> Tensor:
-        with autocast(machine):
-            outputs: Tensor = network(x)
-        return outputs.float()
+    compute = make_loss(network, task, settings, machine, generator)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
-        if settings.mixup > 0:
-            x, order, share = mix(x, settings.mixup, generator)
-            outputs = forward(x)
-            own, other = (
-                loss(task, outputs, target, label_smoothing=smoothing, weights=weights) for target in (y, y[order])
-            )
-            value = torch.lerp(own, other, share)
-        else:
-            value = loss(task, forward(x), y, label_smoothing=smoothing, weights=weights)
+        value = compute(x, y)
         value.backward()  # type: ignore[no-untyped-call]
-        if settings.clip > 0:
-            nn.utils.clip_grad_norm_(parameters, settings.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        apply_gradients(parameters, settings, optimizer)
         return value.detach()
 
     return step
+
+
+def apply_gradients(parameters: list[nn.Parameter], settings: Settings, optimizer: torch.optim.Optimizer) -> None:
+    """Clip the gradients, let the optimiser step, and clear them."""
+    if settings.clip > 0:
+        nn.utils.clip_grad_norm_(parameters, settings.clip)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)

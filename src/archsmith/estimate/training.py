@@ -32,7 +32,7 @@ from archsmith.estimate.state import (
     save_state,
     save_weights,
 )
-from archsmith.estimate.step import make_step
+from archsmith.estimate.step import MakeStep, make_step
 from archsmith.task import Task
 
 __all__ = ["Divergence", "Trained", "train"]
@@ -100,6 +100,7 @@ def train(
     report: _Report | None = None,
     deadline: float | None = None,
     interrupted: Callable[[], bool] = bool,
+    make_step: MakeStep = make_step,
 ) -> Trained:
     """Train ``network`` in place on the training split and measure it on the validation split.
 
@@ -115,6 +116,8 @@ def train(
     with something usable counts. ``start`` gives weights to begin with. ``report`` is handed each row of the curve.
     ``deadline``, of ``time.monotonic``, ends the training early, with a last evaluation before it; once
     ``interrupted()`` is true it ends after the step under way, with its state saved and nothing evaluated.
+
+    ``make_step`` is another way of taking a step, such as one on several networks that share weights.
 
     Raises ``UsageError`` unless exactly one of ``epochs`` and ``seconds`` is given and positive.
     """
@@ -137,7 +140,7 @@ def train(
         if found is not None:
             restore(state, feed, *found)
         clock = Clock(epochs, seconds, feed.steps, began, deadline, state.progress, interrupted=interrupted)
-        loop = _Loop(state, feed, task, settings, clock, plan, checkpoint, report, state.seconds, notes)
+        loop = _Loop(state, feed, task, settings, clock, plan, checkpoint, report, state.seconds, notes, make_step)
         diverged = loop.run()
         return replace(loop.result(diverged), resumed=found is not None, notes=tuple(notes))
 
@@ -156,6 +159,7 @@ class _Loop:
     report: _Report | None
     seconds_before: float
     notes: list[str]
+    make_step: MakeStep
     pending: list[tuple[Tensor, float]] = field(default_factory=list)
     last_loss: float = math.nan
     train_loss: float = math.nan
@@ -168,7 +172,7 @@ class _Loop:
     def run(self) -> Divergence | None:
         """Step until the end of the budget, the deadline or a loss that is not finite."""
         state, feed, clock = self.state, self.feed, self.clock
-        step = make_step(state.network, self.task, self.settings, feed.machine, state.optimizer, state.generator)
+        step = self.make_step(state.network, self.task, self.settings, feed.machine, state.optimizer, state.generator)
         # Reading a loss waits for an accelerator; so there it is read for several steps at once.
         wait = 1 if feed.machine.device == "cpu" else 10
         pacing = self._begin()

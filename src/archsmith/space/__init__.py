@@ -11,7 +11,7 @@ from archsmith.space.cover import cover, largest, smallest
 from archsmith.space.decision import Decision
 from archsmith.space.differences import described, differences
 from archsmith.space.encode import cell_graph, cell_paths, feature_names, one_hot, ordinal
-from archsmith.space.evaluate import Make, evaluate, settings
+from archsmith.space.evaluate import Make, Mix, evaluate, settings
 from archsmith.space.nodes import (
     Arithmetic,
     Call,
@@ -47,6 +47,7 @@ __all__ = [
     "Choice",
     "Decision",
     "Make",
+    "Mix",
     "Node",
     "Pick",
     "Picker",

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from archsmith.errors import SpaceError, nearest
@@ -16,7 +17,7 @@ from archsmith.space.program import Picker
 from archsmith.space.space import Space
 from archsmith.space.walk import answered, option, picked
 
-__all__ = ["Make", "evaluate", "settings"]
+__all__ = ["Make", "Mix", "evaluate", "settings"]
 
 
 class Make(Protocol):
@@ -32,6 +33,10 @@ class Make(Protocol):
         ...
 
 
+Mix = Callable[[str, Mapping[Answer, Any]], Any]
+"""What stands for a choice of which every option is wanted: from its path and its computed options by label."""
+
+
 class _Many(list[Any]):
     """The blocks of a repeat or pick, to be spliced into the arguments or list around them."""
 
@@ -42,11 +47,13 @@ def evaluate(
     make: Make,
     roots: Iterable[str] | None = None,
     run: Callable[[Program, str, Picker], Any] | None = None,
+    mixed: Mapping[str, Mix] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the value of each root (all of them unless named), in order, calling ``make`` for every use of a call.
 
     A call used in several places is made once for each use; the decisions in it are the same. ``run`` says what a
-    define-by-run function stands for; by default it is run. Raises ``SpaceError`` where the architecture lacks an
+    define-by-run function stands for; by default it is run. A choice whose decision is a key of ``mixed`` is not
+    answered: all its options are computed and handed over. Raises ``SpaceError`` where the architecture lacks an
     answer or gives one that is not allowed.
     """
     answers: dict[str, Answer] = {}
@@ -75,11 +82,12 @@ def evaluate(
                 positional = sequence(((str(i), a) for i, a in enumerate(args)), path)
                 named = {k: _plain(compute(v, f"{path}/{k}")) for k, v in kwargs.items()}
                 return make(expression, path, positional, named)
-            case Choice():
-                label = ask(space._table[id(expression)])
-                return compute(option(expression, label), f"{path}/{label}")
-            case Switch(on=on):
-                label = ask(space._table[id(on)])
+            case Choice() | Switch():
+                decision = space._table[id(expression.on if isinstance(expression, Switch) else expression)]
+                if decision.key in mixed:
+                    pairs = zip(expression.labels, expression.options, strict=True)
+                    return mixed[decision.key](path, {label: compute(o, f"{path}/{label}") for label, o in pairs})
+                label = ask(decision)
                 return compute(option(expression, label), f"{path}/{label}")
             case Range():
                 return ask(space._table[id(expression)])

@@ -1,0 +1,174 @@
+"""The reading that mixes: every choice of modules becomes a weighted sum of its options, with weights from one gates
+object. Parameters are the bank's, under the same paths.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archsmith.build.bank import Bank, Lent
+from archsmith.errors import SpaceError
+from archsmith.space import Answer, Arch, Call, Choice, Decision, Mix, Space, Switch, cover
+from archsmith.space.nodes import children
+
+__all__ = ["Gates", "Mixed", "Relaxation", "opened", "relax", "relaxable"]
+
+Relaxation = Callable[[Tensor, torch.Generator, float], Tensor | tuple[Tensor, Tensor]]
+"""A differentiable method: from one decision's logits ``[options]`` to the options' weights, by a generator.
+
+The third argument is how much of the search has passed, from 0 to 1, for what is annealed. Options whose weight is
+exactly zero are not run, unless the method also returns which ones are. See ``relaxations`` for those of the
+literature.
+"""
+
+
+class Gates:
+    """The logits of every relaxed decision, and the weights last drawn from them.
+
+    ``logits`` are the architecture's parameters, by decision. Every use of one decision has the same weights.
+    """
+
+    def __init__(self, decisions: Collection[Decision], relaxation: Relaxation, seed: int = 0, device: str = "cpu"):
+        self.decisions = {decision.key: decision for decision in decisions}
+        self.relaxation = relaxation
+        self.generator = torch.Generator(device).manual_seed(seed)
+        noise = torch.Generator().manual_seed(seed)
+        self.logits = {
+            key: nn.Parameter((1e-3 * torch.randn(len(decision.options), generator=noise)).to(device))
+            for key, decision in self.decisions.items()
+        }
+        self.weights: dict[str, Tensor] = {}
+        self.running: dict[str, list[bool]] = {}
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the logits, in the order of the decisions."""
+        return list(self.logits.values())
+
+    def draw(self, progress: float = 0.0) -> None:
+        """Draw the weights that all networks on these gates use from now on."""
+        for key, logits in self.logits.items():
+            drawn = self.relaxation(logits, self.generator, progress)
+            self._set(key, *(drawn if isinstance(drawn, tuple) else (drawn, drawn != 0)))
+
+    def fix(self, arch: Mapping[str, Answer]) -> None:
+        """Set the weights to those of one architecture: one for its answers, zero for the others.
+
+        Decisions that it does not answer take their first option.
+        """
+        for key, decision in self.decisions.items():
+            index = _index(decision, arch[key]) if key in arch else 0
+            weights = torch.eye(len(decision.options), device=self.generator.device)[index]
+            self._set(key, weights, weights != 0)
+
+    def _set(self, key: str, weights: Tensor, running: Tensor) -> None:
+        self.weights[key], self.running[key] = weights, running.tolist()
+
+    def derive(self) -> dict[str, Answer]:
+        """Return the answer of the largest logit of each decision."""
+        return {key: self.decisions[key].options[int(logits.argmax())] for key, logits in self.logits.items()}
+
+    @torch.no_grad()
+    def entropy(self) -> float:
+        """Return how undecided the gates are: the mean entropy of their shares, 1 for even ones and 0 for one-hot."""
+        shares = [logits.softmax(-1) for logits in self.logits.values()]
+        found = [float(torch.special.entr(s).sum()) / math.log(len(s)) for s in shares]
+        return sum(found) / max(1, len(found))
+
+
+class Mixed(nn.Module):
+    """A choice of modules as the weighted sum of what its options compute; those of weight zero are not run."""
+
+    def __init__(self, gates: Gates, key: str, path: str, options: Mapping[Answer, nn.Module]) -> None:
+        super().__init__()
+        self.gates, self.key, self.path = gates, key, path
+        self.options = nn.ModuleList(options.values())
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the sum. Raises ``SpaceError`` where the options' results differ in shape."""
+        weights, running = self.gates.weights[self.key], self.gates.running[self.key]
+        total: Tensor | None = None
+        for weight, runs, option in zip(weights, running, self.options, strict=True):
+            if runs:
+                term = weight * option(*args, **kwargs)
+                if total is not None and term.shape != total.shape:
+                    raise SpaceError(
+                        f"The options at {self.path} cannot be mixed: one returns {list(total.shape)}, another "
+                        f"{list(term.shape)}. Give them equal shapes, for example by a projection of their own, or "
+                        "search this decision with a strategy that tries one option at a time."
+                    )
+                total = term if total is None else total + term
+        return total
+
+
+def relax(bank: Bank, gates: Gates, base: Mapping[str, Answer] | None = None) -> Lent:
+    """Return the network of the bank's space in which the decisions of ``gates`` are mixed, on borrowed slices.
+
+    All other decisions are answered by ``base``, and else by the largest number or the first option. Law, held by the
+    tests over generated spaces: with the gates fixed to an architecture it computes what that architecture's lent
+    network does. Raises ``SpaceError`` for a define-by-run space, whose code cannot take two branches at once, and for
+    gates over a decision that does not choose between modules.
+    """
+    return bank.lend(*opened(bank.space, gates, base))
+
+
+def opened(space: Space, gates: Gates, base: Mapping[str, Answer] | None = None) -> tuple[Arch, dict[str, Mix]]:
+    """Return what ``evaluate`` needs to leave the gates' decisions open: answers to all others, and the mixtures."""
+    allowed = relaxable(space)
+    for key in gates.decisions:
+        if key not in allowed:
+            raise SpaceError(
+                f"The decision {key!r} cannot be mixed: it does not only choose between modules. Mixed can be: "
+                f"{', '.join(allowed) or 'none of this space'}."
+            )
+    answers: dict[str, Answer] = {}
+    for arch in cover(space):  # what is active only beside an option that the largest does not take needs one as well
+        answers = {**arch, **answers}
+    return Arch({**answers, **(base or {})}), {key: partial(Mixed, gates, key) for key in gates.decisions}
+
+
+def relaxable(space: Space) -> dict[str, Decision]:
+    """Return the decisions that choose between modules wherever they are used, by key.
+
+    Raises ``SpaceError`` for a define-by-run space.
+    """
+    if space.defined_by_run:
+        raise SpaceError(
+            "A define-by-run space cannot be relaxed: its function takes one branch at a time, and a weighted sum "
+            "needs all. Write the model as an expression of calls and choices, or search it with any other strategy."
+        )
+    uses: dict[str, bool] = {}
+    seen: set[int] = set()
+
+    def visit(expression: Any) -> None:
+        if id(expression) in seen:
+            return
+        seen.add(id(expression))
+        if isinstance(expression, Choice | Switch):
+            on = expression.on if isinstance(expression, Switch) else expression
+            key = space._table[id(on)].key
+            uses[key] = uses.get(key, True) and all(map(_is_module, expression.options))
+            parts: tuple[Any, ...] = expression.options
+        else:
+            parts = children(expression)
+        for part in parts:
+            visit(part)
+
+    for root in space.roots.values():
+        visit(root)
+    return {key: space.decisions[key] for key, modules in uses.items() if modules and key in space.decisions}
+
+
+def _is_module(option: Any) -> bool:
+    if isinstance(option, Choice | Switch):
+        return all(map(_is_module, option.options))
+    return isinstance(option, Call)
+
+
+def _index(decision: Decision, answer: Answer) -> int:
+    return next(i for i, option in enumerate(decision.options) if option == answer and type(option) is type(answer))

@@ -1,0 +1,177 @@
+"""Shared weights as an estimator: training a bank, and measuring any architecture on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archsmith.build.bank import Bank
+from archsmith.build.statistics import recalibrate
+from archsmith.errors import UsageError
+from archsmith.estimate.evaluation import evaluate
+from archsmith.estimate.feed import make_feed
+from archsmith.estimate.machine import Machine, autocast
+from archsmith.estimate.optimizer import follow
+from archsmith.estimate.paths import Sampler, uniform
+from archsmith.estimate.settings import Settings
+from archsmith.estimate.step import Step, apply_gradients, make_loss
+from archsmith.estimate.training import Trained, train
+from archsmith.run import Run
+from archsmith.space import Arch
+from archsmith.task import Task
+from archsmith.trial import Proposal
+
+__all__ = ["SharedEstimator", "train_bank"]
+
+
+@dataclass(frozen=True)
+class SharedEstimator:
+    """Measure the network of a proposal on borrowed weights, without training it: any strategy on shared weights.
+
+    The running statistics are recalibrated for every network on the same ``samples`` training samples, so the metrics
+    are a function of bank and architecture alone. They are there to compare architectures with, and say little about
+    what a network of one's own would reach: train the best ones on their own. The fidelity of a proposal has no say.
+    """
+
+    task: Task
+    bank: Bank
+    machine: Machine
+    samples: int = 1024
+
+    def __call__(self, proposal: Proposal, run: Run) -> Mapping[str, float]:
+        """Return the metrics on the validation split."""
+        return self.score(proposal.arch)
+
+    def score(self, arch: Arch) -> dict[str, float]:
+        """Return the metrics of one architecture's network on the validation split."""
+        network = self.bank.eval().lend(arch)
+        with autocast(self.machine):
+            recalibrate(network, self._calibration)
+        return evaluate(network, self.task, self.task.valid, self.machine)
+
+    @cached_property
+    def _calibration(self) -> list[Tensor]:
+        """The batches that statistics are measured on: training samples without augmentation, always the same."""
+        feed = make_feed(self.task, Settings(augment="none"), self.machine, 1.0, None)
+        generator = torch.Generator(self.machine.device).manual_seed(0)
+        order = feed.order(0, 0)[: self.samples]
+        return [feed.take(part, generator)[0] for part in torch.split(order, feed.batch)]
+
+
+def train_bank(
+    bank: Bank,
+    task: Task,
+    settings: Settings,
+    *,
+    machine: Machine,
+    seed: int,
+    sampler: Sampler = uniform,
+    distil: bool = False,
+    epochs: float | None = None,
+    seconds: float | None = None,
+    checkpoint: Path | None = None,
+    resume: Path | None = None,
+    report: Callable[[Mapping[str, float]], None] | None = None,
+    deadline: float | None = None,
+    interrupted: Callable[[], bool] = bool,
+) -> Trained:
+    """Train the bank in place, each step on the architectures that ``sampler`` draws; see ``train`` for the rest.
+
+    With ``distil`` the first of them learns the targets and the others learn what it answers. The validation metrics
+    are those of the architecture drawn last, with the statistics of each batch: they tell that something is learned,
+    and no more. Training settings that are decisions of the space have no say: ``settings`` holds for all networks.
+    """
+    if settings.mixup > 0 and distil:
+        raise UsageError("A bank learns from its largest network or from mixed samples, not both: set mixup to 0.")
+    trainee = _Trainee(bank, sampler(bank.space, np.random.default_rng(seed))[0])
+    return train(
+        trainee,
+        task,
+        settings,
+        machine=machine,
+        seed=seed,
+        epochs=epochs,
+        seconds=seconds,
+        checkpoint=checkpoint,
+        resume=resume,
+        report=report,
+        deadline=deadline,
+        interrupted=interrupted,
+        make_step=partial(_shared_step, trainee, sampler, distil),
+    )
+
+
+class _Trainee(nn.Module):
+    """A bank in the clothes of one network: that of the architecture set last."""
+
+    def __init__(self, bank: Bank, arch: Arch) -> None:
+        super().__init__()
+        self.bank, self.arch = bank, arch
+        self.outputs = torch.zeros(0)
+        bank.reserve(arch)  # an optimiser wants something to begin with
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the network computes, in evaluation mode with the statistics of the batch."""
+        network = self.bank.lend(self.arch)
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._NormBase):
+                module.train()
+        outputs: Tensor = network(x)
+        self.outputs = outputs.detach()
+        return outputs
+
+
+def _shared_step(
+    trainee: _Trainee,
+    sampler: Sampler,
+    distil: bool,
+    network: nn.Module,
+    task: Task,
+    settings: Settings,
+    machine: Machine,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> Step:
+    """Return the step on the mean loss of the sampler's architectures, one after the other, so that memory is one's.
+
+    The sampler's generator is seeded from the training's own, so an interrupted training draws on where it stopped, and
+    every process of a distributed one draws the same.
+    """
+    bank, compute = trainee.bank, make_loss(trainee, task, settings, machine, generator)
+    growth = bank.growth
+    follow(optimizer, bank.parameters())
+
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        nonlocal growth
+        seed = torch.randint(1 << 62, (), generator=generator, device=generator.device)
+        archs = sampler(bank.space, np.random.default_rng(int(seed)))
+        total = torch.zeros((), device=x.device)
+        teacher: Tensor | None = None
+        for arch in archs:
+            trainee.arch = arch
+            value = compute(x, y) if teacher is None else _agreement(task, trainee(x).float(), teacher)
+            if distil and teacher is None:
+                teacher = trainee.outputs.float()
+            (value / len(archs)).backward()  # type: ignore[no-untyped-call]
+            total += value.detach() / len(archs)
+        if bank.growth != growth:
+            growth = bank.growth
+            follow(optimizer, bank.parameters())
+        apply_gradients(list(bank.parameters()), settings, optimizer)
+        return total
+
+    return step
+
+
+def _agreement(task: Task, outputs: Tensor, teacher: Tensor) -> Tensor:
+    """Return how far outputs ``[N, outputs]`` are from the teacher's, which gets no gradient."""
+    if task.spec.goal == "classification":
+        return functional.cross_entropy(outputs, teacher.softmax(-1))
+    return functional.mse_loss(outputs, teacher)
