@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import archsmith
@@ -111,6 +112,10 @@ def test_a_copied_run_folder_shows_predicts_and_exports(run, tmp_path):
     assert show_data(load_record(copy))["name"] == "<b>digits</b>"
     rows = predict(copy, np.full((2, 1, 8, 8), 8.0))
     assert len(rows) == 2 and set(rows[0]) == {"label", "probability"} and rows[0]["label"] in "0123456789"
+    for name in ("b.png", "a.png"):
+        Image.new("L", (8, 8), 100).save(tmp_path / name)
+    rows = predict(copy, [tmp_path / "b.png", tmp_path / "a.png"])
+    assert [row["file"] for row in rows] == [str(tmp_path / "b.png"), str(tmp_path / "a.png")]
     (copy / "best" / "model.onnx").unlink()
     assert export(copy, "onnx")["ok"] and (copy / "best" / "model.onnx").is_file()
     assert all(e["ok"] for e in load_result(copy)["exports"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,6 +15,7 @@ from archsmith.documents import read_json
 from archsmith.errors import StoreError
 from archsmith.export import load_network
 from archsmith.task import Reader, prepare
+from archsmith.task.prepare import image_files
 from archsmith.trial import Trial
 
 __all__ = ["PREDICTED_AT_ONCE", "Best", "Result", "load_result", "predict"]
@@ -77,7 +79,7 @@ def load_result(folder: str | Path) -> dict[str, Any]:
 
 
 def predict(folder: str | Path, source: Any) -> list[dict[str, Any]]:
-    """Return one row per photo or table row: the label with its probability, or the predicted number.
+    """Return one row per photo, with its ``file``, or table row: the label with its probability, or the number.
 
     Uses only what the run folder holds: the network's files and the facts of the task. Raises
     ``DataError`` for inputs that are not of the task's kind.
@@ -88,14 +90,16 @@ def predict(folder: str | Path, source: Any) -> list[dict[str, Any]]:
     model = load_network(root / "best")
     with torch.no_grad():
         outputs = torch.cat([model(x) for x in torch.split(rows, PREDICTED_AT_ONCE)])
+    found: list[dict[str, Any]]
     if reader.goal == "regression":
-        return [{reader.target or "prediction": float(v)} for v in outputs.reshape(-1)]
-    chances = outputs.softmax(dim=1)
-    best = chances.max(dim=1)
-    return [
-        {"label": reader.labels[int(i)], "probability": float(p)}
-        for i, p in zip(best.indices, best.values, strict=True)
-    ]
+        found = [{reader.target or "prediction": float(v)} for v in outputs.reshape(-1)]
+    else:
+        best = outputs.softmax(dim=1).max(dim=1)
+        pairs = zip(best.indices, best.values, strict=True)
+        found = [{"label": reader.labels[int(i)], "probability": float(p)} for i, p in pairs]
+    if reader.kind == "image" and not isinstance(source, np.ndarray | torch.Tensor):
+        return [{"file": str(path), **row} for path, row in zip(image_files(source), found, strict=True)]
+    return found
 
 
 def _reader(root: Path) -> Reader:

@@ -28,9 +28,10 @@ from archsmith.report.write import write_reports
 from archsmith.task import Split
 from archsmith.trial import front
 
-__all__ = ["REPORTING_S", "export_again", "ship", "weights_hash"]
+__all__ = ["LEAST_CHECKING_S", "REPORTING_S", "export_again", "ship", "weights_hash"]
 
 REPORTING_S = 3.0
+LEAST_CHECKING_S = 45.0  # a busy machine loads torch slowly, and a good file must not be called a bad one
 
 
 def ship(work: Work) -> Result:
@@ -127,7 +128,7 @@ def _exports(work: Work, best: Path) -> list[dict[str, Any]]:
             error = str(raised)
     done = [f for f in wanted if (best / FILES[f]).is_file()]
     failed += [_failure(f, error) for f in wanted if f not in done]
-    found = check(best, ["safetensors", *done], timeout=max(work.clock.left(REPORTING_S), 10.0))
+    found = check(best, ["safetensors", *done], timeout=max(work.clock.left(REPORTING_S), LEAST_CHECKING_S))
     return [*(v.to_json() for v in found), *failed]
 
 

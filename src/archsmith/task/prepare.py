@@ -19,7 +19,7 @@ from archsmith.task.reader import Reader
 from archsmith.task.task import Task
 from archsmith.task.values import Cells
 
-__all__ = ["prepare"]
+__all__ = ["image_files", "prepare"]
 
 
 def prepare(task: Task | Reader, source: Any) -> Tensor:
@@ -46,13 +46,19 @@ def _array(reader: Reader, array: Cells) -> Tensor:
     return out
 
 
-def _images(reader: Reader, source: Any) -> Tensor:
+def image_files(source: Any) -> list[Path]:
+    """Return the image files that a path, a folder or a list of paths means, in the order they are read in."""
     paths = [Path(p) for p in ([source] if isinstance(source, (str, Path)) else source)]
     if len(paths) == 1 and paths[0].is_dir():
         folder = paths[0]
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
         if not paths:
             raise DataError(f"{folder}: there are no PNG or JPEG images in this folder.")
+    return paths
+
+
+def _images(reader: Reader, source: Any) -> Tensor:
+    paths = image_files(source)
     for path in paths:
         if not path.is_file():
             raise DataError(f"{path}: there is no such file.")
