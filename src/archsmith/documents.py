@@ -48,9 +48,9 @@ def _mapping(path: Path, largest: int, parse: Any, kind: str) -> dict[str, Any]:
     except RecursionError:
         raise StoreError(f"{path} is nested too deeply, so it is not read.") from None
     except ValueError as error:  # also a number of thousands of digits
-        raise StoreError(f"{path} is damaged: it is no {kind} ({str(error)[:200]}).") from error
+        raise StoreError(f"{path} cannot be read: it is no {kind} ({str(error)[:200]}).") from error
     if not isinstance(found, dict):
-        raise StoreError(f"{path} is damaged: it holds {type(found).__name__}, not a mapping.")
+        raise StoreError(f"{path} cannot be read: it holds {type(found).__name__}, not a mapping.")
     return found
 
 
