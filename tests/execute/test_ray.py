@@ -1,6 +1,7 @@
 """Trials on a real cluster of several nodes, all on this machine: the laws, and all that can be lost."""
 
 import contextlib
+import json
 import logging
 import os
 import secrets
@@ -396,14 +397,21 @@ def test_a_wrong_token_is_told_with_what_to_do(cluster: Any, tmp_path: Path) -> 
     assert os.environ["RAY_AUTH_TOKEN"] not in said
 
 
-def test_the_code_of_the_documentation_runs_on_a_cluster(cluster: Any, tmp_path: Path) -> None:
+def test_the_code_of_the_documentation_runs_on_a_cluster_that_loses_calls(cluster: Any, tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
     for name in ("lab.py", "on_a_cluster.py"):
         (tmp_path / name).write_text(page.split(f'title="{name}"\n')[1].split("```")[0], encoding="utf-8")
-    given = {**os.environ, "RAY_ADDRESS": cluster.address}
+    # At most two tasks that are sent, and two workers that are asked for, get lost: there, back, or on the way.
+    calls = ("CoreWorkerService.grpc_client.PushTask", "NodeManagerService.grpc_client.RequestWorkerLease")
+    lost = {"num_failures": 2, "req_failure_prob": 30, "resp_failure_prob": 30, "in_flight_failure_prob": 30}
+    given = {**os.environ, "RAY_ADDRESS": cluster.address, "RAY_testing_rpc_failure_avoid_intra_node_failures": "0"}
+    given["RAY_testing_rpc_failure"] = json.dumps(
+        {f"{space}{call}": lost for call in calls for space in ("ray::rpc::", "")}
+    )
     line = [sys.executable, "-W", "error", "on_a_cluster.py"]
     done = subprocess.run(line, cwd=tmp_path, env=given, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout == "1 trial at a time\n", done.stdout + done.stderr
+    assert "RpcFailureManager" in done.stderr  # the cluster's own word that it loses calls
 
 
 def test_a_cluster_that_is_lost_ends_the_search_with_what_to_do(cluster: Any, tmp_path: Path) -> None:
