@@ -93,6 +93,15 @@ def outcome(folder: Path) -> dict[str, object]:
     return {"log": told, "weights": best["weights"], "arch": best["arch"], "test": best["test"]}
 
 
+def settle(root: Path) -> None:
+    """Get ready to be forked: with one core no thread is started, and threads do not survive a fork."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    make_data(root)
+    os.chdir(root)
+
+
 def hurry() -> None:
     """Train for a moment only, and compare with one rival: what is looked at here does not depend on how well."""
     every = work.contenders
@@ -102,9 +111,7 @@ def hurry() -> None:
 
 def main(root: Path) -> None:
     hurry()
-    make_data(root)
-    os.chdir(root)
-    torch.set_num_threads(1)
+    settle(root)
     go(root / "undisturbed")  # in this process, so that whatever is loaded on the way is there for the others
     expected = outcome(root / "undisturbed")
     for fault in FAULTS:

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import torch
-from run_killed_anywhere import make_data
+from run_killed_anywhere import settle
 
 from archsmith.cli import main as command
 from archsmith.pipeline import search as search_here
@@ -119,9 +118,7 @@ def hung_up(root: Path) -> dict[str, object]:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    make_data(place)
-    os.chdir(place)
-    torch.set_num_threads(1)
+    settle(place)
     search_here("tiny.npz", budget="10m", out="warm", trials=2, executor="inline", formats=(), space="tiny_space.py")
     saw = {
         "ctrl_c": paused(place, "ctrl", signal.SIGINT, "search"),
