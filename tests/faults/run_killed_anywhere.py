@@ -65,6 +65,7 @@ def attempt(folder: Path, fault: str) -> int:
     child = os.fork()
     if child == 0:
         code = 3
+        signal.alarm(300)  # rather dead than waited for for ever
         try:
             name, _, turn = fault.partition("=")
             failpoint.arm(f"{name}=kill9{turn}" if fault else "")

@@ -25,6 +25,7 @@ def started(root: Path, name: str, *arguments: str) -> int:
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
+        signal.alarm(300)  # rather dead than waited for for ever
         for stream, number in (("out", 1), ("err", 2)):
             os.dup2(os.open(root / f"{name}.{stream}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
         if name == "hung":  # a pipe that nobody reads, as of a terminal that was closed

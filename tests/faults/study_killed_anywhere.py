@@ -47,6 +47,7 @@ def attempt(folder: Path, fault: str) -> int:
     child = os.fork()
     if child == 0:
         code = 3
+        signal.alarm(300)  # rather dead than waited for for ever
         try:
             failpoint.arm(fault)
             go(folder)
