@@ -15,7 +15,6 @@ import psutil
 from run_killed_anywhere import settle
 
 from archsmith.cli import main as command
-from archsmith.pipeline import search as search_here
 
 TINY = ("--space", "tiny_space.py", "--executor")
 
@@ -120,7 +119,6 @@ def hung_up(root: Path) -> dict[str, object]:
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     settle(place)
-    search_here("tiny.npz", budget="10m", out="warm", trials=2, executor="inline", formats=(), space="tiny_space.py")
     saw = {
         "ctrl_c": paused(place, "ctrl", signal.SIGINT, "search"),
         "terminated": paused(place, "term", signal.SIGTERM, "train the finalists"),
