@@ -1,6 +1,7 @@
 """Kill a whole run in each of its phases, one after another, go on each time, and compare with an undisturbed one.
 
-Run as a program, it says what it saw as JSON. Each process of the run is a fork of this one, which has loaded everything and started nothing.
+Run as a program, it says what it saw as JSON. Each process of the run is a fork of this one, which has loaded
+everything and started nothing.
 """
 
 import json
