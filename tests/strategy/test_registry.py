@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import pytest
 
-from archsmith.errors import SpaceError, UsageError
+from archsmith.errors import MissingExtra, SpaceError, UsageError
 from archsmith.space import Space, choice
 from archsmith.strategy import Abilities, Named, RandomSearch, find, make, names, require
 from archsmith.study import Study
+from archsmith.testing.predictor import CELL
 from archsmith.testing.spaces import EXAMPLES
 from archsmith.trial import maximize, minimize
 
@@ -36,8 +37,13 @@ def test_every_name_makes_a_strategy():
     assert {"random", "evolution", "halving"} <= set(names())
     assert len(set(names())) == len(names())
     for name in names():
+        try:
+            made = make(name, CELL)
+        except MissingExtra as error:
+            assert "pip install" in str(error)
+            continue
         if find(name).abilities.many_objectives:
-            require(make(name, FLAT), objectives=2)
+            require(made, objectives=2)
 
 
 def test_settings_are_passed_on_and_wrong_ones_named():

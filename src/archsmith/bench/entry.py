@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archsmith.bench.problem import Problem
-from archsmith.errors import UsageError
+from archsmith.errors import MissingExtra, UsageError
 from archsmith.strategy import Named, Strategy, everything, find, make, require
 
 __all__ = ["Entry", "entries"]
@@ -81,7 +81,7 @@ def _unfit(named: Named, problem: Problem) -> str:
         return "it spends little on most trials, which is compared at equal cost only"
     try:
         Entry(named.name).make(problem)
-    except UsageError as error:
+    except (UsageError, MissingExtra) as error:
         return str(error)
     return ""
 

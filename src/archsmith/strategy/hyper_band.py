@@ -101,7 +101,7 @@ class Brackets:
 def _levels(minimum: float, maximum: float, eta: float) -> tuple[float, ...]:
     """Return ``maximum``, ``maximum / eta``, ... as far as they are at least ``minimum``, the lowest first."""
     rungs = int(math.log(maximum / minimum) / math.log(eta) + 1e-9)
-    return tuple(maximum / eta**i for i in range(rungs, -1, -1))
+    return tuple(max(minimum, maximum / eta**i) for i in range(rungs, -1, -1))
 
 
 def _check(name: str, minimum: float, maximum: float, eta: float) -> None:

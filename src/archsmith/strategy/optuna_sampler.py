@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -105,6 +106,11 @@ class OptunaSampler:
             self._told.append(trial)
 
     def _made(self, seed: int) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", _optuna().exceptions.ExperimentalWarning)
+            return self._sampler(seed)
+
+    def _sampler(self, seed: int) -> Any:
         samplers, settings = _optuna().samplers, dict(self.settings)
         if self.sampler == "qmc":
             return samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False, **settings)
@@ -220,7 +226,9 @@ def export_to_optuna(
         study = optuna.create_study(storage=storage, study_name=name, directions=directions)
     except optuna.exceptions.DuplicatedStudyError:
         raise UsageError(f"{storage} already has a study {name!r}. Give another name.") from None
-    study.set_metric_names([o.metric for o in objectives])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([o.metric for o in objectives])
     ended = [t for t in trials if t.state != "running"]
     for trial in ended:
         study.add_trial(_written(optuna, space, trial, objectives))
