@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from archsmith.errors import MissingExtra, SpaceError
 from archsmith.space import Space, call, choice, mutate, real, repeat, sample
 from archsmith.strategy import RandomSearch, RegularizedEvolution, Strategy, SuccessiveHalving, make, names
 from archsmith.testing.spaces import block, leaf
@@ -106,7 +107,12 @@ def main() -> None:
     }
     if options.strategies:
         chosen = names() if options.strategies == "all" else options.strategies.split(",")
-        strategies = {name: make(name, SPACE) for name in dict.fromkeys(("random", "evolution", *chosen))}
+        strategies = {}
+        for name in dict.fromkeys(("random", "evolution", *chosen)):
+            try:
+                strategies[name] = make(name, SPACE)
+            except (SpaceError, MissingExtra) as error:
+                print(f"{name} is left out: {error}")
     ends = {name: show(name, ours(strategy, options.trials)) for name, strategy in strategies.items()}
     if not options.without_optuna:
         for sampler in ("TPE", "NSGA-II"):

@@ -25,6 +25,7 @@ _LEARN = 400
 _CONDITION = 1000
 _FULL = 20.0
 _CLIMBERS = 5
+_COMPARED = 60  # with what was chosen before and what is running taken into account
 
 
 @dataclass
@@ -92,7 +93,8 @@ class GuidedEvolution:
         """Return the candidates that are expected to gain most, each given that those before it will be known."""
         count = scheduled(len(self._evidence.trials), 0.01)
         posteriors = self._posteriors(count)
-        known = np.array([p.mean(p.rows) for p in posteriors])
+        key = (count, self._evidence.objectives)
+        known = self._evidence.made("known", key, lambda: np.array([p.mean(p.rows) for p in posteriors]))
         best = [self._known(count)[i] for i in _ranked(known)[: self.parents]]
         parents = [self._evidence.trials[i].arch for i in best]
         level = max(map(_level, self._evidence.trials))
@@ -134,7 +136,7 @@ class GuidedEvolution:
             mean, std = (np.array([e[k] for e in expected]) for k in (0, 1))
             found |= dict(zip(new, expected_improvement(mean, std, known, rng).tolist(), strict=True))
             parents = sorted(found, key=lambda arch: -found[arch])[:_CLIMBERS]
-        return list(found)
+        return sorted(found, key=lambda arch: -found[arch])[:_COMPARED]
 
     def _posteriors(self, count: int) -> list[Posterior]:
         """Return the model of each objective after the first ``count`` trials."""
