@@ -95,6 +95,15 @@ def test_the_log_of_a_run_is_checked_and_salvaged(command: Any, make_run: Callab
     assert (folder / "store.damaged-1.sqlite").read_bytes() == rotten
 
 
+def test_a_log_on_a_server_is_named_as_such(command: Any, make_run: Callable[..., Path]) -> None:
+    folder = make_run()
+    (folder / "run.toml").write_text('store = "postgresql://me@host/db"\n')
+    facts = json.loads(command("doctor", "--run", folder.name, "--json").out)
+    assert facts["log"] == "on postgresql://me@host/db" and "log_problems" not in facts
+    done = command("salvage", folder.name)
+    assert done.code == 5 and "is on postgresql://me@host/db" in done.err
+
+
 SECRET = "hunter2-and-more"
 
 
@@ -104,7 +113,7 @@ def secretive(make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) ->
     folder = make_run()
     monkeypatch.setenv("SOME_TOKEN", SECRET)
     url = f"postgresql://me:{SECRET}@host/db"
-    (folder / "run.toml").write_text(f'name = "digits"\nstore = "{url}"\npassword = "{SECRET}"\n')
+    (folder / "run.toml").write_text(f'name = "digits"\naddress = "{url}"\npassword = "{SECRET}"\n')
     environment = {"command": f"archsmith search --store {url}", "db": {"API_KEY": SECRET}, "versions": {"torch": "2"}}
     (folder / "env.json").write_text(json.dumps(environment))
     trial = folder / "trials" / "1"

@@ -21,7 +21,7 @@ from archsmith import __version__
 from archsmith.cli.bundle import write_bundle
 from archsmith.cli.lazy import load
 from archsmith.cli.output import emit, emit_json, table
-from archsmith.cli.runs import find_run
+from archsmith.cli.runs import find_run, server_of
 from archsmith.errors import MissingExtra
 from archsmith.redact import redact
 from archsmith.report.text import size
@@ -68,7 +68,9 @@ def doctor(
         if address is not None:
             facts[f"{name}_reachable"] = _reachable(address, port)
     folder = None if run is None else find_run(run, out)
-    if folder is not None:
+    if folder is not None and server_of(folder):
+        facts["log"] = f"on {redact(server_of(folder))}"
+    elif folder is not None:
         facts["log_problems"] = check_store(folder / "store.sqlite")
     warnings = list(_warnings(facts))
     if as_json:

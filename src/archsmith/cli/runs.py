@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from archsmith.documents import read_toml
 from archsmith.errors import StoreError, nearest
 from archsmith.report import list_runs
 
-__all__ = ["complete_run", "find_run", "run_folders"]
+__all__ = ["complete_run", "find_run", "run_folders", "server_of"]
 
 _MARKS = ("run.toml", "result.json", "store.sqlite")
 
@@ -41,6 +42,14 @@ def find_run(name: str | None, out: Path) -> Path:
         raise StoreError(f"{name!r} is the beginning of several runs: {', '.join(p.name for p in begun)}.")
     hint = nearest(name, [p.name for p in folders]) if folders else "There are none yet."
     raise StoreError(f"There is no run {name!r}, neither as a path nor in {out}. {hint}")
+
+
+def server_of(folder: Path) -> str:
+    """Return the address of the server that a run keeps its log on; empty where it is a file in the folder."""
+    try:
+        return str(read_toml(folder / "run.toml").get("store") or "")
+    except (OSError, StoreError):
+        return ""
 
 
 def complete_run(incomplete: str) -> list[str]:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from archsmith.cli.output import emit, emit_json
-from archsmith.cli.runs import complete_run, find_run
+from archsmith.cli.runs import complete_run, find_run, server_of
 from archsmith.errors import StoreError
+from archsmith.redact import redact
 from archsmith.store import check_store, repair
 
 __all__ = ["salvage"]
@@ -22,6 +23,8 @@ def salvage(
 ) -> None:
     """Make a run's log anew from events.jsonl, when store.sqlite is lost or damaged; the old file is kept aside."""
     folder = find_run(run, out)
+    if server_of(folder):
+        raise StoreError(f"The log of this run is on {redact(server_of(folder))}, not in its folder.")
     store = folder / "store.sqlite"
     problems = check_store(store) if store.exists() else ["it was not there"]
     if not problems:
