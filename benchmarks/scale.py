@@ -3,8 +3,9 @@
     python benchmarks/scale.py [TRIALS] [WORKERS]
 
 First a simulated study (1,000 workers and 100,000 trials unless told otherwise): the milliseconds a trial costs, of the
-loop with the strategy (processor time) and of the store (time, with what the disk takes), between 0 and 1,000 trials, then up to 10,000, then up to 100,000. Neither may
-grow. Then a real one: two worker processes and trials that take 50 ms, and the share of the time that both are busy.
+loop with the strategy (processor time) and of the store (time, with what the disk takes), between 0 and 1,000 trials,
+then up to 10,000, then up to 100,000. Neither may grow. Then a real one: two worker processes and trials that take
+50 ms, and the share of the time that both are busy.
 """
 
 from __future__ import annotations
