@@ -22,7 +22,7 @@ from archsmith.trial import Evaluate, Proposal, Trial, order
 __all__ = ["NAMED", "GuidedEvolution"]
 
 _LEARN = 400
-_CONDITION = 1000
+_CONDITION = 500
 _FULL = 20.0
 _CLIMBERS = 5
 _COMPARED = 60  # with what was chosen before and what is running taken into account
@@ -43,7 +43,7 @@ class GuidedEvolution:
     measurement does not win by itself. Several objectives are modelled one by one and weighted at random. A trial that
     breaks a limit ranks behind every one that does not. Trials at several fidelities are modelled together, and
     predicted at the highest. No architecture is proposed twice. The kernel is learned anew when a share
-    ``relearn`` more results are there; beyond a thousand results the better and the later half of them are looked at.
+    ``relearn`` more results are there; beyond 500 results the better and the later half of them are looked at.
     """
 
     space: Space
