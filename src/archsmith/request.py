@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 FORMATS = ("pt2", "onnx")
-SPACES = ("mobile", "cell", "hierarchical", "mlp")  # the ready-made ones: a wrong name is told at once
+SPACES = ("mobile", "cell", "darts", "hierarchical", "mlp")  # the ready-made ones: a wrong name is told at once
 OWN = "your own"  # the name of a space that was given as an object
 LIMITS = ("latency_ms", "params", "macs", "activation_bytes")
 _ALIASES = {"latency": "latency_ms", "memory": "activation_bytes"}

@@ -21,9 +21,18 @@ def test_a_cover_takes_every_option_and_both_ends_of_every_range(name: str) -> N
         assert {repr(w) for w in wanted} <= {repr(t) for t in taken}, key
 
 
-def test_a_cover_is_no_larger_than_the_options() -> None:
-    space = Space(**{f"x{i}": choice(*range(5), name=f"x{i}") for i in range(30)})
-    assert len(list(cover(space))) == 1 + 30 * 4
+def test_a_cover_is_small() -> None:
+    options = Space(**{f"x{i}": choice(*"abcde", name=f"x{i}") for i in range(30)})
+    assert len(list(cover(options))) == 5
+    numbers = Space(**{f"x{i}": choice(*range(5), name=f"x{i}") for i in range(30)})
+    assert len(list(cover(numbers))) == 1 + 30 * 4
+
+
+def test_a_cover_takes_options_beside_the_largest_numbers() -> None:
+    space = Space(width=choice(4, 8, name="width"), kind=choice(*"abc", name="kind"))
+    found = list(cover(space))
+    assert found[0] == largest(space)
+    assert {arch["kind"] for arch in found if arch["width"] == 8} == set("abc")
 
 
 def test_extremes_are_those_of_numbers_and_else_the_first_option() -> None:

@@ -152,4 +152,4 @@ def test_an_error_in_the_file_is_told_with_its_line(mine: Path, text: str) -> No
 
 
 def test_names_are_those_that_resolve() -> None:
-    assert spaces.names() == ("mobile", "cell", "hierarchical", "mlp")
+    assert spaces.names() == ("mobile", "cell", "darts", "hierarchical", "mlp")

@@ -5,6 +5,7 @@ from archsmith.build.cost import Cost, cost, meta_cost, module_macs
 from archsmith.build.expected import ExpectedCost, expected_cost
 from archsmith.build.latency import Latency, latency
 from archsmith.build.module import build, build_with_paths, seeded
+from archsmith.build.morphisms import grow_kernel, identity_like, inherit, silence, widen
 from archsmith.build.relax import Gates, Relaxation, relax, relaxable
 from archsmith.build.relaxations import RELAXATIONS
 from archsmith.build.slices import Layout, Rule
@@ -26,6 +27,9 @@ __all__ = [
     "build_with_paths",
     "cost",
     "expected_cost",
+    "grow_kernel",
+    "identity_like",
+    "inherit",
     "latency",
     "meta_cost",
     "module_macs",
@@ -34,6 +38,8 @@ __all__ = [
     "relaxable",
     "seeded",
     "shipped_source",
+    "silence",
     "source",
     "source_key",
+    "widen",
 ]

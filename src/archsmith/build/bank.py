@@ -39,13 +39,13 @@ class Bank(nn.Module):
     the shape that was built: channels from the front, kernels from the middle, and by ``rules`` (see ``slices``), from
     module classes to rules, where that is wrong. Gradients flow through the slices. Laws, held by
     ``archsmith.testing.bank``: what is lent computes what is extracted, to the last bit; what is absorbed is extracted
-    again; the gradient of a lent network reaches its slices and nothing else; the bank is as large as the union of the
-    networks it has lent.
+    again; the gradient of a lent network reaches its slices and nothing else. Each tensor is the smallest box that
+    holds what any network has needed of it, so the bank is as large as their union, not as their sum.
 
     Room is made when the bank is, for every option of the space, with each network's own first weights from ``seed``.
     An architecture that needs more still finds it: the tensor grows in place, and ``growth`` counts how often any did,
     for whoever keeps something of the old size, such as momentum. All else that works on a module works on a bank:
-    ``to``, optimisers, clipping, autocast, and distributed training by ``bank(x, arch)``.
+    ``to``, optimisers, clipping, autocast, and calling it: ``bank(x, arch)``.
 
     Running statistics of normalisation are lent as copies, so no network disturbs another; they belong to one
     network's activations, so recalibrate them before you measure it (``recalibrate``). Raises ``SpaceError`` for a

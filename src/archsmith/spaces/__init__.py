@@ -1,6 +1,7 @@
 """Ready-made search spaces, scaled to the task, and the way from a name or a file to a space."""
 
 from archsmith.spaces.cell import cell
+from archsmith.spaces.darts import darts
 from archsmith.spaces.designs import designs
 from archsmith.spaces.hierarchical import hierarchical
 from archsmith.spaces.mlp import mlp
@@ -11,6 +12,7 @@ from archsmith.spaces.training import recipe, training
 
 __all__ = [
     "cell",
+    "darts",
     "default",
     "default_name",
     "designs",

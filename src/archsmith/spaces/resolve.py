@@ -16,6 +16,7 @@ from torch import nn
 from archsmith.errors import SpaceError, nearest
 from archsmith.space import Node, Space, call
 from archsmith.spaces.cell import cell
+from archsmith.spaces.darts import darts
 from archsmith.spaces.hierarchical import hierarchical
 from archsmith.spaces.mlp import mlp
 from archsmith.spaces.mobile import mobile
@@ -25,7 +26,7 @@ from archsmith.spec import Spec
 __all__ = ["default", "default_name", "names", "resolve"]
 
 _READY: MappingProxyType[str, Callable[[Spec], Space]] = MappingProxyType(
-    {"mobile": mobile, "cell": cell, "hierarchical": hierarchical, "mlp": mlp}
+    {"mobile": mobile, "cell": cell, "darts": darts, "hierarchical": hierarchical, "mlp": mlp}
 )
 _PAIRED = ("optimizer", "lr", "weight_decay")
 
