@@ -84,6 +84,8 @@ def bench(
 ) -> None:
     """Compare strategies at equal cost on a table of known results; random search always takes part."""
     room = load("archsmith.bench")
+    if ":" in strategies:  # a strategy in a file of this folder; at the end, so that it stands in for nothing
+        sys.path.append(os.getcwd())
     if answer not in (None, "best", "recommended"):
         raise UsageError(f"--answer {answer}: write best or recommended.")
     budget: dict[str, Any] = {
