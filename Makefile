@@ -44,7 +44,7 @@ types: $(READY)
 check: lint types
 
 test: check
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 docs: $(READY)
 	@$(BIN)/pytest tests/docs
