@@ -178,8 +178,8 @@ if __name__ == "__main__":
     try:
         while not (events := executor.poll(10.0)):
             pass
-        print(int(events[0].data["metrics"]["pid"]), flush=True)
         executor.submit(Trial(2, Evaluate(Arch({"do": "hang"}))))
+        print(int(events[0].data["metrics"]["pid"]), flush=True)
         while True:
             assert not executor.poll(10.0)
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from archsmith.predict import Ensemble, decisions
+from archsmith.predictors import Ensemble, decisions
 from archsmith.space import Space, sample
 from archsmith.strategy import (
     Bananas,

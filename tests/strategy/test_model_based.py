@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from archsmith.errors import SpaceError, UsageError
-from archsmith.predict import Ensemble, decisions
-from archsmith.predict.scores import normal_scores
+from archsmith.predictors import Ensemble, decisions
+from archsmith.predictors.scores import normal_scores
 from archsmith.space import Arch, Space, choice, sample
 from archsmith.strategy import Bananas, BayesianOptimization, GuidedEvolution, RandomSearch, Strategy, recommended
 from archsmith.strategy.evidence import Evidence, expected_improvement, scheduled

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from archsmith.errors import UsageError, nearest
-from archsmith.predict import Ensemble, Fitted, cell_path_bits, decisions
+from archsmith.predictors import Ensemble, Fitted, cell_path_bits, decisions
 from archsmith.space import Space
 from archsmith.strategy.candidates import Candidates
 from archsmith.strategy.evidence import Evidence

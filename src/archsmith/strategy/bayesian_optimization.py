@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from archsmith.errors import UsageError, nearest
-from archsmith.predict import Fitted, GaussianProcess, Predictor, WeisfeilerLehman, cell_path_bits, decisions
+from archsmith.predictors import Fitted, GaussianProcess, Predictor, WeisfeilerLehman, cell_path_bits, decisions
 from archsmith.space import Space
 from archsmith.strategy.candidates import Candidates
 from archsmith.strategy.evidence import Evidence, expected_improvement

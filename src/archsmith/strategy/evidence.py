@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from archsmith.predict import Fitted, Predictor
-from archsmith.predict.scores import normal_scores
+from archsmith.predictors import Fitted, Predictor
+from archsmith.predictors.scores import normal_scores
 from archsmith.space import Arch
 from archsmith.space.encode import Vector
 from archsmith.trial import Trial, order

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from archsmith.errors import UsageError
-from archsmith.predict import Encoding, counted_options, decisions, joined
-from archsmith.predict.gaussian import Kernel, Posterior, Together, learned
+from archsmith.predictors import Encoding, counted_options, decisions, joined
+from archsmith.predictors.gaussian import Kernel, Posterior, Together, learned
 from archsmith.space import Arch, Space
 from archsmith.space.encode import Vector
 from archsmith.strategy.candidates import Candidates

@@ -10,7 +10,7 @@ from itertools import islice, product
 import numpy as np
 
 from archsmith.errors import UsageError
-from archsmith.predict import Ensemble, Fitted, decisions
+from archsmith.predictors import Ensemble, Fitted, decisions
 from archsmith.space import Answer, Arch, Decision, Space, valid, walk, wirings
 from archsmith.strategy.candidates import Candidates
 from archsmith.strategy.evidence import Evidence

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from archsmith.errors import SpaceError
-from archsmith.predict import Predictor
+from archsmith.predictors import Predictor
 from archsmith.space import Arch, Space, call, choice, sample
 from archsmith.testing.spaces import EXAMPLES
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
-from archsmith.predict.encoding import Encoding
-from archsmith.predict.protocol import Fitted
+from archsmith.predictors.encoding import Encoding
+from archsmith.predictors.protocol import Fitted
 from archsmith.space import Arch
 from archsmith.space.encode import Vector
 

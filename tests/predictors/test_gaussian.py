@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from archsmith.predict import GaussianProcess, decisions
-from archsmith.predict.gaussian import Posterior, _kernel, _surprise, learned
+from archsmith.predictors import GaussianProcess, decisions
+from archsmith.predictors.gaussian import Posterior, _kernel, _surprise, learned
 from archsmith.space import Space, choice, sample
 from archsmith.testing.predictor import CELL
 

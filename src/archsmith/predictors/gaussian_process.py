@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsmith.predict.encoding import Encoding
-from archsmith.predict.gaussian import Kernel, Posterior, learned
+from archsmith.predictors.encoding import Encoding
+from archsmith.predictors.gaussian import Kernel, Posterior, learned
 from archsmith.space import Arch
 from archsmith.space.encode import Vector
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
 from archsmith.errors import SpaceError
-from archsmith.predict.protocol import Fitted
+from archsmith.predictors.protocol import Fitted
 from archsmith.space import Arch, Space, Wiring, cell_graph, wirings
 from archsmith.space.encode import Vector
 

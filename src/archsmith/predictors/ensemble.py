@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from archsmith.predict.encoding import Encoding
-from archsmith.predict.protocol import Fitted
+from archsmith.predictors.encoding import Encoding
+from archsmith.predictors.protocol import Fitted
 from archsmith.space import Arch
 from archsmith.space.encode import Vector
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsmith.errors import SpaceError
-from archsmith.predict import cell_path_bits, counted_options, decisions, joined, subtrees
+from archsmith.predictors import cell_path_bits, counted_options, decisions, joined, subtrees
 from archsmith.space import Arch, Space, cell_graph, cell_paths, choice, integer, sample, wirings
 from archsmith.spaces.cell import cell
 from archsmith.spec import Spec

@@ -2,7 +2,7 @@
 
 import pytest
 
-from archsmith.predict import (
+from archsmith.predictors import (
     Ensemble,
     GaussianProcess,
     WeisfeilerLehman,
@@ -11,7 +11,7 @@ from archsmith.predict import (
     decisions,
     joined,
 )
-from archsmith.predict.forest import Forest
+from archsmith.predictors.forest import Forest
 from archsmith.testing.predictor import PREDICTOR_LAWS, MakePredictor, PredictorLaw
 
 PREDICTORS: dict[str, MakePredictor] = {
