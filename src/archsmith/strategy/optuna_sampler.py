@@ -166,12 +166,15 @@ class OptunaSampler:
         asked = self._rehearsed(study, trial.arch)
         asked.set_constraint("limits", min(trial.violation, 1e9))
         study.tell(asked, values)
-        study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)  # a generation that is due is formed now
+        due = study.ask()
+        _ = due.relative_params  # a generation that is due is formed now
+        study.tell(due, state=optuna.trial.TrialState.FAIL)
 
     def _rehearsed(self, study: Any, arch: Arch) -> Any:
         """Return a trial that asked for just this architecture."""
         study.enqueue_trial(_described(self.space, arch)[0])
         trial = study.ask()
+        _ = trial.relative_params  # samplers note here which generation a trial is of, and only when they are asked
         walk(self.space, partial(_suggested, trial))
         return trial
 
