@@ -382,8 +382,10 @@ class Work:
         """Train the finalists; what breaks the latency limit on the quiet machine is dropped first."""
         self.announce("train the finalists")
         chosen = self._chosen()
+        # Where not even two comparisons could see their data once, the final training gets their time.
+        compare = self.shares.compare if self.shares.compare >= 2 * self._least(chosen[0].arch) else 0.0
         # Where the phases before took far longer than planned, an untrained network would be of no use to anybody.
-        reserve = min(self.shares.ship + self.shares.compare, MOST_KEPT_BACK * self.clock.left())
+        reserve = min(self.shares.ship + compare, MOST_KEPT_BACK * self.clock.left())
         share = max(self.shares.final, self.clock.left(reserve))
         self.finalists = train_finalists(
             chosen,
@@ -452,7 +454,7 @@ class Work:
             clock=self.clock,
             share=share,
             reserve=self.shares.ship,
-            least=max(1.2 * self.pace(winner.trial.arch), 0.04 * winner.seconds),
+            least=max(self._least(winner.trial.arch), 0.04 * winner.seconds),
             longest=winner.seconds,
             seed=self.request.seed,
             say=self.note,
@@ -463,6 +465,10 @@ class Work:
         self.compared += [self._measured(c, known) for c in done]
         if not known:
             self.journal.put("costs", {c.name: dict(c.metrics) for c in self.compared})
+
+    def _least(self, arch: Arch) -> float:
+        """Return the seconds of a comparison with an architecture: all that is compared sees the data once or more."""
+        return 1.2 * self.pace(arch)
 
     def _fits(self, arch: Arch) -> bool:
         assert self.screen is not None
