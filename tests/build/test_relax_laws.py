@@ -50,6 +50,18 @@ def test_under_one_hot_gates_the_expected_cost_is_that_of_the_standalone_network
         assert float(expected_cost(space, gates, (FEATURES,), metric, arch)(gates.weights)) == expected
 
 
+def test_a_decision_that_two_answers_together_reveal_is_answered() -> None:
+    kind, bias = choice("x", "y", name="kind"), choice(False, True, name="bias")
+    one = switch(kind, x=call(nn.ReLU), y=call(nn.Tanh))
+    other = switch(kind, x=call(nn.Linear, FEATURES, FEATURES, bias=bias), y=call(nn.ReLU))
+    space = Space(model=call(nn.Sequential, choice(one=one, other=other, name="edge")))
+    arch = Arch({"edge": "one", "kind": "y"})
+    bank, gates = Bank(space), gates_of(space)
+    relaxed = relax(bank, gates, arch)
+    gates.fix(arch)
+    assert torch.equal(relaxed(X), bank.lend(arch)(X))
+
+
 CELLS = Space(model=cell_model(Spec("image", "classification", (3, 8, 8), 10, 100), width=4, cells=1))
 
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from archsmith.build.bank import Bank, Lent
 from archsmith.errors import SpaceError
-from archsmith.space import Answer, Arch, Call, Choice, Decision, Mix, Space, Switch, cover
+from archsmith.space import Answer, Arch, Call, Choice, Decision, Mix, Space, Switch
+from archsmith.space.cover import ends
 from archsmith.space.nodes import children
 
 __all__ = ["Gates", "Mixed", "Relaxation", "opened", "relax", "relaxable"]
@@ -126,9 +127,8 @@ def opened(space: Space, gates: Gates, base: Mapping[str, Answer] | None = None)
                 f"The decision {key!r} cannot be mixed: it does not only choose between modules. Mixed can be: "
                 f"{', '.join(allowed) or 'none of this space'}."
             )
-    answers: dict[str, Answer] = {}
-    for arch in cover(space):  # what is active only beside an option that the largest does not take needs one as well
-        answers = {**arch, **answers}
+    # Every decision is answered, also one that no single architecture asks beside another: mixtures take all branches.
+    answers = {key: ends(decision)[1] for key, decision in space.decisions.items()}
     return Arch({**answers, **(base or {})}), {key: partial(Mixed, gates, key) for key in gates.decisions}
 
 

@@ -11,7 +11,7 @@ from archsmith.space.decision import Decision
 from archsmith.space.space import Space
 from archsmith.space.walk import walk
 
-__all__ = ["cover", "largest", "smallest"]
+__all__ = ["cover", "ends", "largest", "smallest"]
 
 
 def largest(space: Space) -> Arch:
@@ -19,12 +19,12 @@ def largest(space: Space) -> Arch:
 
     Constraints of the space are not looked at, here and in ``smallest`` and ``cover``.
     """
-    return walk(space, lambda decision: _ends(decision)[1])
+    return walk(space, lambda decision: ends(decision)[1])
 
 
 def smallest(space: Space) -> Arch:
     """Return the architecture of the smallest numbers; a choice that is not of numbers takes its first option."""
-    return walk(space, lambda decision: _ends(decision)[0])
+    return walk(space, lambda decision: ends(decision)[0])
 
 
 def cover(space: Space) -> Iterator[Arch]:
@@ -59,7 +59,7 @@ def _eager(
 ) -> Answer:
     """Answer as forced, else by an option that was not taken yet, else by the largest."""
     asked[decision.key] = decision
-    answer = _ends(decision)[1]
+    answer = ends(decision)[1]
     if not _of_numbers(decision):
         answer = next((o for o in _branches(decision) if (decision.key, repr(o)) not in taken), answer)
     answer = forced.get(decision.key, answer)
@@ -71,7 +71,7 @@ def _of_numbers(decision: Decision) -> bool:
     return decision.kind != "pick" and all(isinstance(option, int | float) for option in decision.options)
 
 
-def _ends(decision: Decision) -> tuple[Answer, Answer]:
+def ends(decision: Decision) -> tuple[Answer, Answer]:
     """Return the smallest and the largest answer of a decision that is of numbers, else its first one twice."""
     if decision.kind in ("integer", "real"):
         return decision.at(0.0), decision.at(1.0)
@@ -88,4 +88,4 @@ def _branches(decision: Decision) -> tuple[Answer, ...]:
     if decision.kind == "pick":
         starts = {min(i, len(decision.options) - decision.k) for i in range(0, len(decision.options), decision.k)}
         return tuple(decision.options[i : i + decision.k] for i in sorted(starts))
-    return _ends(decision)
+    return ends(decision)
