@@ -1,4 +1,4 @@
-"""A strategy inside another that gives more to the best: it is told each architecture's highest rung only."""
+"""What strategies that give more to the best have in common: the rungs, and the strategy that they wrap."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from archsmith.strategy.protocol import Strategy
 from archsmith.trial import Trial
 
-__all__ = ["HighestRung"]
+__all__ = ["HighestRung", "rising"]
 
 
 @dataclass
@@ -50,6 +50,16 @@ class HighestRung:
         elif trial.state in ("complete", "cached"):
             self._highest[first] = trial
             self._stale = True
+
+
+def rising(minimum: float, maximum: float, eta: float) -> tuple[float, ...]:
+    """Return ``minimum``, ``minimum * eta``, ... and at last ``maximum``."""
+    found = []
+    level = minimum
+    while level < maximum * (1 - 1e-9):
+        found.append(level)
+        level *= eta
+    return (*found, maximum)
 
 
 def _fresh(strategy: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from archsmith.errors import UsageError
 from archsmith.space import Space
 from archsmith.strategy.abilities import Abilities, abilities_of
+from archsmith.strategy.highest_rung import HighestRung, rising
 from archsmith.strategy.protocol import Strategy
 from archsmith.strategy.registry import Named
 from archsmith.strategy.regularized_evolution import RegularizedEvolution
@@ -34,8 +35,7 @@ class Hurdles:
 
     The Evolved Transformer's search put tournaments inside (population 100, sample 30), and added a hurdle after each
     of a few thousand models. Compared with ``SuccessiveHalving`` more goes on, and late comers are judged by all that
-    came before. ``strategy`` is told of each architecture's highest level only; where that changes, a fresh copy of
-    it is told everything again.
+    came before. ``strategy`` is told of each architecture's highest level only; see ``HighestRung``.
     """
 
     strategy: Strategy
@@ -44,14 +44,11 @@ class Hurdles:
     maximum: float = 9
     eta: float = 3
     models: int = 20
-    _inner: Strategy = field(init=False, repr=False, compare=False)
-    _stale: bool = field(default=False, init=False, repr=False, compare=False)
+    _inner: HighestRung = field(init=False, repr=False, compare=False)
     _hurdles: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
     _reached: dict[int, list[float]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _new: int = field(default=0, init=False, repr=False, compare=False)
     _due: dict[int, Proposal] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _first: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _highest: dict[int, Trial] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (0 < self.minimum <= self.maximum and self.eta > 1 and self.models >= 1):
@@ -59,7 +56,7 @@ class Hurdles:
                 f"Hurdles needs 0 < minimum <= maximum, eta > 1 and models >= 1, not minimum={self.minimum}, "
                 f"maximum={self.maximum}, eta={self.eta}, models={self.models}."
             )
-        self._inner = _fresh(self.strategy)
+        self._inner = HighestRung(self.strategy)
 
     @property
     def abilities(self) -> Abilities:
@@ -69,12 +66,7 @@ class Hurdles:
     @property
     def levels(self) -> tuple[float, ...]:
         """What is spent at each level, from the lowest to the highest."""
-        found = []
-        level = self.minimum
-        while level < self.maximum * (1 - 1e-9):
-            found.append(level)
-            level *= self.eta
-        return (*found, self.maximum)
+        return rising(self.minimum, self.maximum, self.eta)
 
     @property
     def hurdles(self) -> tuple[float, ...]:
@@ -87,20 +79,13 @@ class Hurdles:
         going_on = [p for number, p in self._due.items() if number not in busy][:n]
         if len(going_on) == n:
             return going_on
-        if self._stale:
-            self._inner = _fresh(self.strategy)
-            for trial in self._highest.values():
-                self._inner.tell(trial)
-            self._stale = False
         started = [t for t in running if t.proposal.resume is None]
-        new = self._inner.ask(n - len(going_on), rng, started)
+        new = self._inner.current.ask(n - len(going_on), rng, started)
         return [*going_on, *(replace(p, fidelity={**p.fidelity, self.fidelity: self.minimum}) for p in new)]
 
     def tell(self, trial: Trial) -> None:
         """Let the trial go on if it takes the hurdle of its level; set up the next hurdle when it is time."""
         resumed = trial.proposal.resume
-        first = trial.number if resumed is None else self._first.get(resumed, resumed)
-        self._first[trial.number] = first
         if resumed is not None:
             self._due.pop(resumed, None)
         level = self._level(trial)
@@ -115,23 +100,12 @@ class Hurdles:
             if self._new >= self.models and top + 1 < len(self.levels) and len(self._reached.get(top, ())) >= _FEW:
                 self._hurdles.append(float(np.mean(self._reached[top])))
                 self._new = 0
-        if first not in self._highest:
-            self._highest[first] = trial
-            if not self._stale:
-                self._inner.tell(trial)
-        elif trial.state in ("complete", "cached"):
-            self._highest[first] = trial
-            self._stale = True
+        self._inner.tell(trial)
 
     def _level(self, trial: Trial) -> int:
         spent = trial.proposal.fidelity.get(self.fidelity, self.maximum)
         levels = self.levels
         return min(range(len(levels)), key=lambda i: abs(levels[i] - spent))
-
-
-def _fresh(strategy: Any) -> Any:
-    """Return a strategy with the same arguments that was told nothing."""
-    return replace(strategy)
 
 
 def _evolved(space: Space, strategy: Strategy | None = None, **settings: Any) -> Hurdles:

@@ -13,7 +13,7 @@ import numpy as np
 from archsmith.errors import UsageError
 from archsmith.space import Space
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.highest_rung import HighestRung
+from archsmith.strategy.highest_rung import HighestRung, rising
 from archsmith.strategy.protocol import Strategy
 from archsmith.strategy.registry import Named
 from archsmith.strategy.regularized_evolution import RegularizedEvolution
@@ -96,12 +96,7 @@ class SuccessiveHalving:
     @property
     def levels(self) -> tuple[float, ...]:
         """What is spent at each rung, from the lowest to the highest."""
-        found = []
-        level = self.minimum
-        while level < self.maximum * (1 - 1e-9):
-            found.append(level)
-            level *= self.eta
-        return (*found, self.maximum)
+        return rising(self.minimum, self.maximum, self.eta)
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return promotions as far as there are any, then proposals of the wrapped strategy at the lowest rung."""
