@@ -106,6 +106,25 @@ class Fused(nn.Module):
         self.qkv = nn.Linear(8, 3 * size)
 
 
+class Rewired(nn.Module):
+    """A block that changes the modules it is given: it ties two, takes one out of the third, and keeps a list."""
+
+    def __init__(self, first: nn.Linear, second: nn.Linear, third: nn.Sequential, tied: bool) -> None:
+        super().__init__()
+        self.first, self.second, self.third = first, second, third
+        if tied:
+            second.weight = first.weight
+            third[1] = nn.Identity()
+        third.extra = nn.Linear(8, 8)
+        self.order = [first, second]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.order:
+            x = layer(x)
+        out: torch.Tensor = self.third.extra(self.third(x))
+        return out
+
+
 width, kernel, groups = choice(4, 8, 16, name="width"), choice(1, 3, 5, name="kernel"), choice(2, 4, name="groups")
 padding = switch(kernel, {1: 0, 3: 1, 5: 2})
 IMAGE, SEQUENCE, VECTOR = (2, 8, 6, 6), (2, 5, 8), (4, 8)
@@ -138,6 +157,16 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "gru": (call(Last, nn.GRU, width), SEQUENCE),
     "one's own": (call(Tables, width), VECTOR),
     "looks at numbers": (call(Peeks, width), VECTOR),
+    "rewired": (
+        call(
+            Rewired,
+            call(nn.Linear, 8, 8),
+            call(nn.Linear, 8, 8),
+            call(nn.Sequential, call(nn.Linear, 8, 8), call(nn.BatchNorm1d, 8)),
+            choice(False, True, name="tied"),
+        ),
+        VECTOR,
+    ),
 }
 
 
@@ -163,7 +192,7 @@ def alone(space: Space, arch: Arch) -> int:
     return size(bank)
 
 
-@pytest.mark.parametrize("layer", [name for name in LAYERS if name != "grouped or not"])
+@pytest.mark.parametrize("layer", [name for name in LAYERS if name not in ("grouped or not", "rewired")])
 def test_a_bank_is_as_large_as_the_union_of_its_networks(layer: str) -> None:
     space = Space(model=LAYERS[layer][0])
     every = list(enumerate_archs(space))
@@ -244,6 +273,35 @@ def test_an_optimiser_step_is_seen_by_what_was_lent_before() -> None:
     torch.optim.SGD(bank.parameters(), 0.1).step()
     assert not torch.equal(lent(x), before)
     assert torch.equal(lent(x), bank.extract(Arch({"width": 4}))(x))
+
+
+def test_networks_that_are_lent_at_once_share_weights_and_nothing_else() -> None:
+    space = Space(model=call(nn.Sequential, call(nn.Linear, 8, width), call(nn.BatchNorm1d, width)))
+    bank, arch = Bank(space), Arch({"width": 4})
+    first, second = bank.lend(arch), bank.lend(arch)
+    first.network[1].eval()
+    first.network[1].running_mean += 1.0
+    first.network[0].register_forward_hook(lambda *_: pytest.fail("this hook is the other network's"))
+    second(torch.randn(4, 8, generator=torch.Generator().manual_seed(0)))
+    assert second.network[1].training and not torch.equal(*(n.network[1].running_mean for n in (first, second)))
+
+
+def test_a_constructor_is_run_once_for_the_same_arguments() -> None:
+    made = []
+
+    class Noted(nn.Linear):
+        def __init__(self, size: int) -> None:
+            made.append(size)
+            super().__init__(8, size)
+
+    space = Space(model=call(nn.Sequential, call(Noted, width)))
+    bank = Bank(space)
+    for size in (4, 8, 16, 4, 8, 16):
+        bank.lend(Arch({"width": size}))
+    before = len(made)
+    for size in (4, 8, 16, 4, 8, 16):
+        bank.lend(Arch({"width": size}))
+    assert len(made) == before
 
 
 def test_what_cannot_be_carried_over_is_listed() -> None:

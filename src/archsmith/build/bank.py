@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from archsmith.build.module import build_with_paths
 from archsmith.build.places import Place, places
-from archsmith.build.slices import RULES, Rule, union
+from archsmith.build.slices import RULES, Layout, Rule, union
+from archsmith.build.templates import Templates
 from archsmith.errors import SpaceError, StoreError
 from archsmith.space import Arch, Mix, Space, cover, sample, valid
 
@@ -58,6 +59,8 @@ class Bank(nn.Module):
         self.rules: Mapping[type, Rule] = {**RULES, **(rules or {})}
         self.shared = nn.ParameterDict()
         self.statistics = nn.Module()  # as buffers of it
+        self._templates = Templates(space, self.rules)
+        self._held: set[tuple[str, Layout]] = set()  # what there is room for: room is never taken away
         for arch in _survey(space, seed) if survey else ():
             self.reserve(arch)
 
@@ -141,7 +144,10 @@ class Bank(nn.Module):
         return int.from_bytes(hashlib.sha256(f"{self.seed} {word}".encode()).digest()[:4], "big")
 
     def _tensor(self, place: Place) -> Tensor:
-        return self.shared[place.key] if place.learned else self.statistics.get_buffer(place.key)
+        # Not by attribute: this is done for every tensor at every step.
+        found = (self.shared._parameters if place.learned else self.statistics._buffers)[place.key]
+        assert found is not None
+        return found
 
     def _skeleton(self, arch: Arch, mixed: Mapping[str, Mix] = MappingProxyType({})) -> tuple[nn.Module, list[Place]]:
         """Return the network, where possible without data, and where its tensors are kept; make room for them."""
@@ -151,11 +157,10 @@ class Bank(nn.Module):
             return build_with_paths(self.space, arch, self._seed(arch.id), mixed)
 
         try:
-            with torch.device("meta"):
-                network, paths = build_with_paths(self.space, arch, None, mixed)
+            network, found = self._templates.build(arch, mixed)
         except SpaceError:  # a block that looks at numbers while it is made needs real ones
             network, paths = real()
-        found = places(network, paths, self.rules)
+            found = places(network, paths, self.rules)
         self._make_room(found, lambda: places(*real(), self.rules))
         if _lost_numbers(network, found):
             network, paths = real()
@@ -170,9 +175,12 @@ class Bank(nn.Module):
                     self._grow(place)
 
     def _known(self, place: Place) -> bool:
-        return place.key in self.shared or place.key in self.statistics._buffers
+        return place.key in self.shared._parameters or place.key in self.statistics._buffers
 
     def _holds(self, place: Place) -> bool:
+        spot = (place.key, place.layout)
+        if spot in self._held:
+            return True
         if not self._known(place):
             return False
         full, sizes = self._tensor(place).shape, place.layout.sizes
@@ -184,6 +192,7 @@ class Bank(nn.Module):
         held = all(size <= there for size, there in zip(sizes, full, strict=True))
         if held:
             place.region(self._tensor(place))  # raises where it has no place in it
+            self._held.add(spot)
         return held
 
     def _grow(self, place: Place) -> None:

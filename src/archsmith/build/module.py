@@ -13,7 +13,10 @@ from torch import nn
 from archsmith.errors import SpaceError, nearest
 from archsmith.space import Arch, Call, Mix, Picker, Program, Space, evaluate
 
-__all__ = ["build", "build_with_paths", "seeded"]
+__all__ = ["Construct", "build", "build_with_paths", "called", "seeded"]
+
+Construct = Callable[[Callable[..., Any], str, list[Any], dict[str, Any]], Any]
+"""How a call is made: from its target, its path and its computed arguments to what stands for the result."""
 
 
 @contextmanager
@@ -40,14 +43,18 @@ def build(space: Space, arch: Arch, seed: int | None = None) -> nn.Module:
 
 
 def build_with_paths(
-    space: Space, arch: Arch, seed: int | None = None, mixed: Mapping[str, Mix] = MappingProxyType({})
+    space: Space,
+    arch: Arch,
+    seed: int | None = None,
+    mixed: Mapping[str, Mix] = MappingProxyType({}),
+    construct: Construct | None = None,
 ) -> tuple[nn.Module, dict[str, str]]:
     """Return the network, and the path in the expression of every module that a call of the space made.
 
     The keys are module names as in ``named_modules``; the values are paths like ``model/2/body/mbconv/0``, the same
     for every architecture in which that use is active. Modules that a block makes for itself are not listed: they
     belong to the nearest listed name above them. ``mixed`` says what to make of choices that are left open; see
-    ``evaluate``.
+    ``evaluate``. ``construct`` is another way of making a call than running it.
     """
     if "model" not in space.roots:
         raise SpaceError(f"The space has no root 'model' to build. {nearest('model', space.roots)}")
@@ -58,10 +65,10 @@ def build_with_paths(
         return value
 
     def make(call: Call, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        return note(_called(call.target, path, args, kwargs), path)
+        return note((construct or called)(call.target, path, args, kwargs), path)
 
     def run(node: Program, path: str, picker: Picker) -> Any:
-        return note(_called(node.function, path, [picker], {}), path)
+        return note(called(node.function, path, [picker], {}), path)
 
     with seeded(seed):
         network = evaluate(space, arch, make, ["model"], run, mixed)["model"]
@@ -71,7 +78,8 @@ def build_with_paths(
     return network, {name: made[id(module)][0] for name, module in named if id(module) in made}
 
 
-def _called(target: Callable[..., Any], path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+def called(target: Callable[..., Any], path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Return what the target makes of its arguments. Raises ``SpaceError`` with the path where it cannot."""
     try:
         return target(*args, **kwargs)
     except SpaceError:
