@@ -8,7 +8,8 @@ DARTS and GDAS choose, with the table's accuracy of it. What was done is kept in
 was stopped goes on where it was.
 
     python benchmarks/shared_weights_nasbench201.py --data DIR [--out DIR] [--images 6000] [--size 16] [--width 8]
-        [--cells 1] [--epochs 30] [--search-epochs 12] [--scored 200] [--seeds 3] [--methods darts,gdas]
+        [--cells 1] [--epochs 30] [--search-epochs 8] [--scored 200] [--seeds 3] [--fair-seeds 1]
+        [--methods darts,gdas]
 
 ``--data`` holds ``cifar10_train_jpeg.npz``: JPEG files one after the other as ``data``, with ``offsets`` and
 ``labels``.
@@ -51,9 +52,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("shared_weights_nasbench201"))
     parser.add_argument("--methods", default="darts,gdas")
-    numbers = {"images": 6000, "size": 16, "width": 8, "cells": 1, "epochs": 30, "search-epochs": 12, "scored": 200}
+    numbers = {"images": 6000, "size": 16, "width": 8, "cells": 1, "epochs": 30, "search-epochs": 8, "scored": 200}
     for name, default in {**numbers, "seeds": 3}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--fair-seeds", type=int, default=1)
     parser.add_argument("--gate-rate", type=float, default=3e-3)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -72,11 +74,18 @@ def main() -> None:
             kept.write_text(json.dumps(results, indent=1))
             print(name, {k: v for k, v in results[name].items() if not isinstance(v, list)}, flush=True)
 
+    def bank(name: str, seed: int) -> None:
+        stage(f"{name} {seed}", partial(ranks, space, task, name, seed, cells, args))
+
+    for name in PATHS:
+        bank(name, 0)
     for seed in range(args.seeds):
-        for name in ("uniform", "fair"):
-            stage(f"{name} {seed}", partial(ranks, space, task, name, seed, cells, args))
         for method in args.methods.split(","):
             stage(f"{method} {seed}", partial(derived, space, task, method, seed, args))
+    for seed in range(1, args.seeds):
+        bank("uniform", seed)
+    for seed in range(1, args.fair_seeds):
+        bank("fair", seed)
     report(results, cells)
 
 
@@ -92,26 +101,10 @@ def make_task(args: argparse.Namespace) -> Task:
 
 
 def ranks(space: Space, task: Task, name: str, seed: int, cells: list[Arch], args: argparse.Namespace) -> Any:
-    """Train a bank and score the cells on it, with statistics of their own and with those of all paths together.
-
-    Both samplers pass as many images through networks. A fair step takes five networks, so its batches are halved, or
-    there would be too few steps.
-    """
-    bank = Bank(space, seed)
-    recipe = RECIPE if name == "uniform" else RECIPE.scaled(0.5)
-    sampler = {"uniform": uniform, "fair": fair}[name]
-    train_bank(
-        bank,
-        task,
-        recipe,
-        sampler=sampler,
-        machine=MACHINE,
-        seed=seed,
-        epochs=args.epochs / PATHS[name],
-        checkpoint=args.out / f"{name}{seed}",
-        resume=args.out / f"{name}{seed}",
-    )
-    bank.save(args.out / f"bank {name} {seed}")
+    """Train a bank and score the cells on it, with statistics of their own and with those of all paths together."""
+    folder = args.out / f"bank {name} {seed}"
+    bank = Bank.load(folder, space) if folder.exists() else trained(space, task, name, seed, args)
+    bank.save(folder)
     own = SharedEstimator(task, bank, MACHINE, samples=512)
     scores = [own.score(arch)["accuracy"] for arch in cells]
     share_statistics(bank, task, seed)
@@ -130,6 +123,29 @@ def ranks(space: Space, task: Task, name: str, seed: int, cells: list[Arch], arg
         "scores": scores,
         "shared_statistics": shared,
     }
+
+
+def trained(space: Space, task: Task, name: str, seed: int, args: argparse.Namespace) -> Bank:
+    """Return a bank trained by a sampler.
+
+    Both samplers pass as many images through networks. A fair step takes five networks, so its batches are halved, or
+    there would be too few steps.
+    """
+    bank = Bank(space, seed)
+    recipe = RECIPE if name == "uniform" else RECIPE.scaled(0.5)
+    sampler = {"uniform": uniform, "fair": fair}[name]
+    train_bank(
+        bank,
+        task,
+        recipe,
+        sampler=sampler,
+        machine=MACHINE,
+        seed=seed,
+        epochs=args.epochs / PATHS[name],
+        checkpoint=args.out / f"{name}{seed}",
+        resume=args.out / f"{name}{seed}",
+    )
+    return bank
 
 
 def share_statistics(bank: Bank, task: Task, seed: int, steps: int = 200) -> None:
