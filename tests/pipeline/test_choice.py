@@ -1,5 +1,7 @@
 """Which trials become finalists, what the verdict says, and what is known before training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from archsmith.errors import LimitError
 from archsmith.pipeline.comparisons import BOOSTING, WINNER, Comparison
 from archsmith.pipeline.finalists import choose, ranked
-from archsmith.pipeline.screen import Screen, Tempo, probe
+from archsmith.pipeline.screen import Pace, Screen, Tempo, corrected, probe
 from archsmith.pipeline.verdict import verdict
 from archsmith.space import Arch, sample
 from archsmith.spaces import mobile
@@ -74,6 +76,19 @@ def test_a_slower_network_is_predicted_to_be_slower():
     tempo = Tempo((0.001, 1e-9, 1e-9), steps=10)
     small, large = (type("C", (), {"macs": n, "activation_bytes": n})() for n in (1e5, 1e7))
     assert tempo.epoch_seconds(small) < tempo.epoch_seconds(large)
+
+
+def test_trainings_faster_than_predicted_correct_the_tempo_and_slower_ones_do_not(digits):
+    space = mobile(digits.spec)
+    pace = Pace(space, digits.spec.input_shape, Tempo((0.001, 1e-9, 1e-9), steps=10))
+    arch = sample(space, np.random.default_rng(0))
+    for ratio, factor in ((0.1, 0.1), (3.0, 1.0)):
+        done = [replace(trial(0, (0.0,), arch=1), metrics={})]
+        done += [
+            replace(t, proposal=Evaluate(arch), metrics={"seconds_per_epoch": ratio * pace(arch)}) for t in 3 * done
+        ]
+        assert replace(pace, tempo=corrected(pace, done))(arch) == pytest.approx(factor * pace(arch))
+    assert corrected(pace, []) == pace.tempo
 
 
 METRICS = {"accuracy": 0.95, "params": 1000.0, "latency_ms": 0.5}

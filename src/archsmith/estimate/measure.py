@@ -57,8 +57,8 @@ def measure_machine(
 
     ``device`` is the fastest kind there is unless named.
     Compares precisions and memory formats, then, on the CPU, one training on all cores with several side by side on
-    fewer. Spends about ``seconds``: plain float32 and one training on all cores are always measured, and on a machine
-    so busy that the time is then over, nothing else is. The notes say what was found.
+    fewer. Spends about ``seconds``: plain float32, one training on all cores and one thread each are always measured,
+    and on a machine so busy that the time is then over, nothing else is. The notes say what was found.
     """
     settings = settings or Settings()
     base = unmeasured_machine(device)
@@ -139,7 +139,8 @@ def _choose_slots(
     options = [cores, *(t for t in (2**i for i in range(10)) if t < cores and cores % t == 0)]
     share, began, rates = seconds / len(options), time.monotonic(), dict[int, float]()
     for t in options:
-        if not rates or time.monotonic() - began < seconds:
+        # One thread is always looked at: on a busy machine several wait for each other most of the time.
+        if t in options[:2] or time.monotonic() - began < seconds:
             rates[t] = _throughput(machine, cores // t, t, network, task, settings, share)
     best = max(rates, key=lambda threads: rates[threads] * (_SLOTS_GAIN if threads == cores else 1.0))
     listing = ", ".join(f"{cores // t} x {t} threads {rate:.1f}" for t, rate in rates.items())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import nnls
@@ -15,14 +15,27 @@ from archsmith.build.latency import latency
 from archsmith.build.module import build
 from archsmith.errors import LimitError
 from archsmith.estimate import Machine, Settings, step_seconds
-from archsmith.space import Arch, Space, mutate, sample, settings
+from archsmith.space import Arch, Space, mutate, sample, settings, smallest, valid
 from archsmith.task import Task
-from archsmith.trial import score
+from archsmith.trial import Trial, score
 
-__all__ = ["PROBED", "PROBE_SECONDS", "Pace", "Probe", "Screen", "Tempo", "measure_tempo", "probe", "shipped"]
+__all__ = [
+    "PROBED",
+    "PROBE_SECONDS",
+    "Pace",
+    "Probe",
+    "Screen",
+    "Tempo",
+    "corrected",
+    "measure_tempo",
+    "probe",
+    "shipped",
+]
 
 PROBE_SECONDS = 6.0
 PROBED = 64
+_LATEST = 9  # trainings by which the tempo is corrected
+_PATIENCE = 24  # mutations in a row that came no closer to the limits
 _ENOUGH = 16  # feasible architectures found at random, after which it is known that they are not rare
 
 
@@ -62,6 +75,19 @@ class Pace:
     def __call__(self, arch: Arch) -> float:
         """Return the seconds; raises ``SpaceError`` where the network cannot even be made."""
         return self.tempo.epoch_seconds(meta_cost(self.space, arch, self.input_shape))
+
+
+def corrected(pace: Pace, trials: Sequence[Trial]) -> Tempo:
+    """Return the tempo that trainings really had, by the median of the latest, where it is faster than predicted.
+
+    What was measured while other programs had the processors is too slow. Trials run side by side are slower than one
+    alone, so they never correct it the other way.
+    """
+    pairs = [(t.metrics["seconds_per_epoch"], pace(t.arch)) for t in trials if "seconds_per_epoch" in t.metrics]
+    ratios = [seen / predicted for seen, predicted in pairs[-_LATEST:] if predicted > 0]
+    factor = min(1.0, float(np.median(ratios))) if ratios else 1.0
+    constant, macs, memory = pace.tempo.coefficients
+    return replace(pace.tempo, coefficients=(factor * constant, factor * macs, factor * memory))
 
 
 def measure_tempo(
@@ -138,8 +164,9 @@ class Probe:
 def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.random.Generator, least: int = 4) -> Probe:
     """Look for architectures that satisfy the limits, before anything is trained.
 
-    At least ``least`` random ones first; where none does, the least broken one is improved by mutation, for some
-    seconds. Raises ``LimitError`` with the closest the space can get when nothing is found.
+    At least ``least`` random ones first; where none does, the least broken one, or the smallest of the space, is
+    improved by mutation: for some seconds, and on a slow machine for as long as that still leads anywhere. Raises
+    ``LimitError`` with the closest the space can get when nothing is found.
     """
     until = time.monotonic() + PROBE_SECONDS / 2
     seen: list[tuple[float, Arch, dict[str, float]]] = []
@@ -150,11 +177,13 @@ def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.ran
             accepted.append(seen[-1][1])
     if accepted:
         return Probe(len(seen), len(accepted), tuple(accepted[:4]))
+    if valid(space, least_of_all := smallest(space)):
+        seen.append(_judge(least_of_all, screen, limits))
     best = min(seen, key=lambda row: row[0])
-    until = time.monotonic() + PROBE_SECONDS
-    while best[0] > 0 and time.monotonic() < until:
+    until, idle = time.monotonic() + PROBE_SECONDS, 0
+    while best[0] > 0 and (time.monotonic() < until or idle < _PATIENCE):
         candidate = _judge(mutate(space, best[1], rng, changes=int(rng.integers(1, 4))), screen, limits)
-        best = min(best, candidate, key=lambda row: row[0])
+        best, idle = (candidate, 0) if candidate[0] < best[0] else (best, idle + 1)
     if best[0] > 0:
         raise LimitError(_nothing_fits(best[2], limits))
     return Probe(len(seen), 0, (best[1],))
@@ -168,8 +197,12 @@ def _judge(arch: Arch, screen: Screen, limits: Mapping[str, float]) -> tuple[flo
 
 
 def _nothing_fits(metrics: Mapping[str, float], limits: Mapping[str, float]) -> str:
-    parts = [f"{k} = {metrics[k]:,.4g} (limit {v:,.4g})" for k, v in limits.items() if k in metrics]
+    parts = [f"{k} = {_number(metrics[k])} (limit {_number(v)})" for k, v in limits.items() if k in metrics]
     return (
         f"No architecture of this space satisfies the limits. The closest found has {', '.join(parts)}. "
         "Loosen the limit, or choose a smaller space with --space."
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.4g}"

@@ -82,7 +82,9 @@ def ship(work: Work) -> Result:
     work.say({"type": "done", "report": str(report)})
     assert work.study is not None
     found = Best(network, data["best"]["metrics"], tested, dict(winner.trial.arch), text)
-    return Result(found, tuple(front(work.study.trials)), report, work.folder, data)
+    # Where the search had time for no training, the winner is all that is known of the trade-off.
+    alone = replace(winner.trial, metrics=known, losses=tuple(o.loss(known) for o in request.objectives))
+    return Result(found, tuple(front(work.study.trials)) or (alone,), report, work.folder, data)
 
 
 def _test(work: Work, network: nn.Module) -> dict[str, float]:

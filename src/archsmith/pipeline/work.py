@@ -28,7 +28,7 @@ from archsmith.pipeline.journal import Journal
 from archsmith.pipeline.load import Load
 from archsmith.pipeline.pause import Pause
 from archsmith.pipeline.quota import Quota
-from archsmith.pipeline.screen import PROBED, Pace, Probe, Screen, Tempo, measure_tempo, probe, shipped
+from archsmith.pipeline.screen import PROBED, Pace, Probe, Screen, Tempo, corrected, measure_tempo, probe, shipped
 from archsmith.request import LIMITS, Request
 from archsmith.space import Arch, Space, sample, settings
 from archsmith.spaces import starts
@@ -40,6 +40,7 @@ from archsmith.trial import Evaluate, Event, Objective, Trial, known_violation
 
 __all__ = [
     "BEGUN",
+    "BUSY",
     "ETA",
     "LEAST_EPOCHS",
     "LEAST_SECONDS",
@@ -58,6 +59,7 @@ Progress = Callable[[Mapping[str, Any]], None]
 ETA = 3
 RUNGS = 3
 BEGUN = 12
+BUSY = 1.25  # times longer than on an idle machine, from which on what was measured refuses nothing
 LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
 MOST_OF_SEARCH = 0.6  # of the time for searching, what one trial may take: about twice what the longest should
@@ -143,7 +145,7 @@ class Work:
             self.tempo = measure_tempo(self.space, self.task, self.machine.alone(), rng, 0.4 * share)
             slow = load.slowdown(self.clock.elapsed() - began)
             self.shares = self.shares.slowed(slow)
-            epoch = self._longest_epoch(rng)
+            epoch = self._longest_epoch(rng, busy=slow > BUSY)
         else:
             self.machine = Machine.from_json(known["machine"])
             self.tempo = Tempo(tuple(known["coefficients"]), known["steps"])
@@ -193,15 +195,16 @@ class Work:
         shape = self.task.spec.input_shape
         return sorted(drawn, key=lambda a: meta_cost(self.space, a, shape).macs)[len(drawn) // 2]
 
-    def _longest_epoch(self, rng: np.random.Generator) -> float:
+    def _longest_epoch(self, rng: np.random.Generator, busy: bool) -> float:
         """Return how many seconds an epoch may take: what cannot be trained in the budget is not worth a look.
 
         A network must get ten epochs or more in the final training; where the budget is so small that hardly any does,
-        the fastest quarter of the space is what can be looked at.
+        the fastest quarter of the space is what can be looked at. Refuses a budget in which none gets a single epoch,
+        unless other programs kept the machine ``busy`` while it was measured.
         """
         drawn = [self.pace(sample(self.space, rng)) for _ in range(16)]
         fastest, affordable = min(drawn), self.shares.final / LEAST_EPOCHS
-        if fastest > self.shares.final:
+        if fastest > self.shares.final and not busy:
             raise BudgetError(
                 f"A budget of {self.request.budget:.0f} s is too small for even one training: the fastest of "
                 f"{len(drawn)} random networks takes {fastest:.0f} s for one pass over the data here. Give at least "
@@ -259,6 +262,7 @@ class Work:
             executor.close()
             self.close()
         self.journal.put("searched", {"ended": self.study.ended})
+        self.tempo = corrected(self.pace, self.study.trials)
         self.pause.check()
 
     def _rungs(self, share: float) -> tuple[str, tuple[float, ...]]:
