@@ -10,9 +10,10 @@ from archsmith.errors import UsageError
 from archsmith.space import Arch, Space, choice, enumerate_archs
 from archsmith.strategy import RandomSearch, Strategy
 from archsmith.strategy.categories import Categories
+from archsmith.strategy.learner import Feasibility
 from archsmith.strategy.policies import Policy, Recurrent, Softmaxes, draw, log_probability, path_of
 from archsmith.strategy.ppo import PPO
-from archsmith.strategy.reinforce import Feasibility, Reinforce
+from archsmith.strategy.reinforce import Reinforce
 from archsmith.testing.spaces import EXAMPLES
 from archsmith.testing.strategy import drive
 from archsmith.trial import Evaluate, Proposal, State, Trial
@@ -98,7 +99,7 @@ def told(strategy: Strategy, archs: list[Arch], losses: list[float]) -> None:
 def test_equal_results_change_nothing() -> None:
     strategy = Reinforce(SPACE)
     told(strategy, list(enumerate_archs(SPACE))[:50], [0.3] * 50)
-    assert all((array == 0).all() for array in strategy._policy.parameters.values())
+    assert all((array == 0).all() for array in strategy._learner.policy.parameters.values())
 
 
 def separable(proposal: Proposal, rng: np.random.Generator) -> tuple[State, tuple[float, ...], float]:

@@ -2,10 +2,12 @@
 
 import itertools
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
-from archsmith.space import Space, choice, count, pick
+from archsmith.space import Space, call, choice, count, pick, repeat
 from archsmith.tables import EDGES, OPERATIONS
 
 _INTO = {1: (0,), 2: (0, 1), 3: (0, 1, 2)}
@@ -36,43 +38,77 @@ def _unique_101(vertices: int) -> int:
     """Count the cells of NAS-Bench-101 with so many vertices, up to renaming of the inner ones.
 
     A cell is an upper triangular matrix of at most nine edges with every vertex on a way from input to output, and one
-    of three operations in each inner vertex.
+    of three operations in each inner vertex. A graph is written in as many matrices as it has orders of its vertices
+    without a backward edge, less its symmetries; Burnside's lemma counts the operations that a symmetry leaves alone.
     """
     pairs = list(itertools.combinations(range(vertices), 2))
-    inner = range(1, vertices - 1)
-    orders = list(itertools.permutations(inner))
-    seen = set()
-    for bits in itertools.product((0, 1), repeat=len(pairs)):
-        if sum(bits) > 9:
-            continue
-        edges = frozenset(p for p, b in zip(pairs, bits, strict=True) if b)
-        if not _all_on_the_way(edges, vertices):
-            continue
-        for operations in itertools.product(range(3), repeat=len(inner)):
-            named = dict(zip(inner, operations, strict=True))
-            forms = []
-            for order in orders:
-                place = {0: 0, vertices - 1: vertices - 1, **dict(zip(inner, order, strict=True))}
-                moved = sorted((place[a], place[b]) for a, b in edges)
-                forms.append((tuple(moved), tuple(named[v] for v in sorted(inner, key=place.__getitem__))))
-            seen.add(min(forms))
-    return len(seen)
+    matrices = np.zeros(1, dtype=np.int64)
+    for place in range(len(pairs)):
+        matrices = np.concatenate([matrices, matrices | (1 << place)])
+        matrices = matrices[np.bitwise_count(matrices) <= 9]
+    has = {pair: (matrices >> place) & 1 > 0 for place, pair in enumerate(pairs)}
+    ahead, back = {0: np.ones(len(matrices), bool)}, {vertices - 1: np.ones(len(matrices), bool)}
+    for b in range(1, vertices):
+        ahead[b] = np.any([has[a, b] & ahead[a] for a in range(b)], axis=0)
+    for a in reversed(range(vertices - 1)):
+        back[a] = np.any([has[a, b] & back[b] for b in range(a + 1, vertices)], axis=0)
+    matrices = matrices[np.all([ahead[v] & back[v] for v in range(vertices)], axis=0)]
+    orders, left_alone = np.zeros(len(matrices), np.int64), np.zeros(len(matrices), np.int64)
+    for inner in itertools.permutations(range(1, vertices - 1)):
+        to = (0, *inner, vertices - 1)
+        backward = sum(1 << place for place, (a, b) in enumerate(pairs) if to[a] > to[b])
+        may = np.flatnonzero(matrices & backward == 0)
+        orders[may] += 1
+        moved = np.zeros(len(may), np.int64)
+        for place, (a, b) in enumerate(pairs):
+            if to[a] < to[b]:
+                moved |= ((matrices[may] >> place) & 1) << pairs.index((to[a], to[b]))
+        left_alone[may[moved == matrices[may]]] += 3 ** _cycles(to[1:-1])
+    weights = {int(n): int(left_alone[orders == n].sum()) for n in np.unique(orders)}
+    return int(sum(Fraction(weight, n) for n, weight in weights.items()))
 
 
-def _all_on_the_way(edges: frozenset[tuple[int, int]], vertices: int) -> bool:
-    ahead, back = {0}, {vertices - 1}
-    for a, b in sorted(edges):
-        if a in ahead:
-            ahead.add(b)
-    for a, b in sorted(edges, reverse=True):
-        if b in back:
-            back.add(a)
-    return len(ahead) == len(back) == vertices
+def _cycles(to: tuple[int, ...]) -> int:
+    left, cycles = dict(enumerate(to, 1)), 0
+    while left:
+        start, at = left.popitem()
+        while at != start:
+            at = left.pop(at)
+        cycles += 1
+    return cycles
 
 
-@pytest.mark.parametrize(("vertices", "cells"), [(2, 1), (3, 6), (4, 84), (5, 2_441)])
-def test_nas_bench_101_has_as_many_small_cells_as_published(vertices: int, cells: int) -> None:
+@pytest.mark.parametrize(("vertices", "cells"), [(2, 1), (3, 6), (4, 84), (5, 2_441), (6, 62_010), (7, 359_082)])
+def test_nas_bench_101_has_as_many_cells_as_published(vertices: int, cells: int) -> None:
     assert _unique_101(vertices) == cells
+
+
+def test_nas_bench_101_has_423624_cells_in_all() -> None:
+    assert sum(map(_unique_101, range(2, 7))) + 359_082 == 423_624
+
+
+def test_transnas_bench_101_has_4096_cells_and_3256_networks() -> None:
+    cell = Space(**{f"e{i}": choice("none", "skip", "conv1", "conv3", name=f"e{i}") for i in range(6)})
+    assert count(cell) == 4_096
+    # A network has four to six modules; one to four of them halve the image, and one to three double the channels.
+    networks = 0
+    for modules in (4, 5, 6):
+        kinds = itertools.product(((0, 0), (0, 1), (1, 0), (1, 1)), repeat=modules)
+        networks += sum(1 <= sum(h for h, _ in k) <= 4 and 1 <= sum(d for _, d in k) <= 3 for k in kinds)
+    assert networks == 3_256
+
+
+def test_the_networks_of_once_for_all_and_autoformer_are_as_many_as_published() -> None:
+    stages = {
+        f"stage{i}": repeat(
+            [choice(*range(9), name=f"block{i}/{j}") for j in range(4)], choice(2, 3, 4, name=f"depth{i}")
+        )
+        for i in range(5)
+    }
+    assert count(Space(**stages)) == (9**2 + 9**3 + 9**4) ** 5
+    blocks = [call(dict, heads=choice(3, 4, name=f"heads{i}"), mlp=choice(3.5, 4, name=f"mlp{i}")) for i in range(14)]
+    tiny = Space(layers=repeat(blocks, choice(12, 13, 14, name="depth")), embed=choice(192, 216, 240, name="embed"))
+    assert count(tiny) == 3 * (4**12 + 4**13 + 4**14)
 
 
 def _written(cell: dict[str, str], zeros: bool, drop: bool = False) -> str:

@@ -168,7 +168,7 @@ def _lines(data: Mapping[str, Any]) -> list[str]:
     digits = 3 if data["judge"] == "hypervolume" else 2
     beside = list(rows[0]["other"])
     printed = any(row["published"] for row in rows)
-    head = ["strategy", data["judge"], *beside, "rank", "p", "evaluated", "repeated", "ms"]
+    head = ["strategy", data["judge"], *beside, "rank", "p", "evaluated", "twice", "repeated", "ms"]
     lines = [[*head, "published"] if printed else head]
     for row in rows:
         p = row["p_random"]
@@ -179,6 +179,7 @@ def _lines(data: Mapping[str, Any]) -> list[str]:
             f"{row['rank']:.2f}",
             "" if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}",
             f"{row['evaluations']:.1f}",
+            str(row["duplicates"]),
             f"{row['repeated']:.1f}",
             f"{1000 * row['own_seconds'] / max(row['evaluations'], 1):.2f}",
         ]
@@ -188,7 +189,6 @@ def _lines(data: Mapping[str, Any]) -> list[str]:
         lines.append(cells)
     cost = f"{data['seconds']:,g} simulated seconds" if data["seconds"] else f"{data['trials']:,} evaluations"
     level = "".join(f", {value:g} {name} each unless said otherwise" for name, value in data["level"].items())
-    again = sum(row["duplicates"] for row in rows)
     return [
         f"{data['problem']}: {cost}{level}, {len(data['seeds'])} seeds, optimum {data['optimum']:.{digits}f}",
         "",
@@ -196,8 +196,8 @@ def _lines(data: Mapping[str, Any]) -> list[str]:
         "",
         f"Mean ± deviation of what the answer ({data['answer']}) is worth; mean rank over the seeds; p that there is",
         "no difference to random search (Wilcoxon's signed-rank test, corrected by Holm); evaluations of each",
-        "search and repeated proposals, which cost nothing; milliseconds of our own for each evaluation.",
-        f"Evaluations of what had been evaluated before: {again}.",
+        "search, how many in all were of what had been evaluated before, and repeated proposals, which cost",
+        "nothing; milliseconds of our own for each evaluation.",
     ]
 
 

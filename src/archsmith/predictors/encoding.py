@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 
 import numpy as np
 
 from archsmith.errors import SpaceError
-from archsmith.space import Arch, Decision, Space, Wiring, wirings
+from archsmith.space import Answer, Arch, Decision, Space, Wiring, wirings
 from archsmith.space.encode import Vector
 
 __all__ = ["Encoding", "cell_path_bits", "counted_options", "decisions", "joined"]
 
-_Write = Callable[[Arch, Vector], None]
+_Write = Callable[[Sequence[Arch], Vector], None]
+_Part = tuple[list[int], list[float]]
 _SQRT_HALF = 0.5**0.5
 
 
@@ -24,6 +26,7 @@ class Encoding:
 
     Columns are scaled so that two architectures that differ in a block are about 1 apart in it. ``terms`` numbers the
     view of the architecture that each block belongs to: a kernel multiplies over the blocks of a view and adds views.
+    ``write`` fills rows of zeros.
     """
 
     blocks: tuple[tuple[str, int], ...]
@@ -44,21 +47,13 @@ class Encoding:
     def rows(self, archs: Sequence[Arch]) -> Vector:
         """Return one row per architecture, ``[len(archs), width]``."""
         found = np.zeros((len(archs), self.width))
-        for arch, row in zip(archs, found, strict=True):
-            known = self._known.get(arch) if self._known else None
-            if known is None:
-                self.write(arch, row)
-            else:
-                row[:] = known
+        self.write(archs, found)
         return found
 
     def remembered(self, archs: Sequence[Arch]) -> Vector:
         """Return the same as ``rows``, and keep them: for architectures that will be asked for again."""
-        for arch in archs:
-            if arch not in self._known:
-                row = np.zeros(self.width)
-                self.write(arch, row)
-                self._known[arch] = row
+        new = [arch for arch in dict.fromkeys(archs) if arch not in self._known]
+        self._known.update(zip(new, self.rows(new), strict=True))
         return np.array([self._known[arch] for arch in archs]).reshape(len(archs), self.width)
 
 
@@ -67,9 +62,9 @@ def joined(*encodings: Encoding) -> Encoding:
     encodings = tuple(e for e in encodings if e.blocks) or encodings[:1]
     starts = np.cumsum([0, *(e.width for e in encodings)]).tolist()
 
-    def write(arch: Arch, row: Vector) -> None:
+    def write(archs: Sequence[Arch], rows: Vector) -> None:
         for encoding, start in zip(encodings, starts, strict=False):
-            encoding.write(arch, row[start : start + encoding.width])
+            encoding.write(archs, rows[:, start : start + encoding.width])
 
     views = np.cumsum([0, *(max(e.terms, default=0) + 1 for e in encodings)]).tolist()
     terms = tuple(view + term for e, view in zip(encodings, views, strict=False) for term in e.terms)
@@ -82,48 +77,54 @@ def decisions(space: Space) -> Encoding:
     A range, and a choice between at least three numbers, also says where its answer lies, from 0 to 1.
     """
     blocks: list[tuple[str, int]] = []
-    writers: dict[str, _Write] = {}
+    parts: dict[str, Callable[[Answer], _Part]] = {}
     start = 0
     for key, decision in space.decisions.items():
-        columns, writers[key] = _writer(decision, start)
+        columns, parts[key] = _part(decision, start)
         blocks.append((key, columns))
         start += columns
-
-    def write(arch: Arch, row: Vector) -> None:
-        for key in arch:
-            writers[key](arch, row)
-
-    return Encoding(tuple(blocks), (0,) * len(blocks), write)
+    return Encoding(tuple(blocks), (0,) * len(blocks), _added(parts))
 
 
-def _writer(decision: Decision, start: int) -> tuple[int, _Write]:
-    """Return how many columns a decision takes, and what fills them where it is active."""
-    key = decision.key
+def _part(decision: Decision, start: int) -> tuple[int, Callable[[Answer], _Part]]:
+    """Return how many columns a decision takes, and what an answer to it adds to which of them."""
     if decision.kind in ("integer", "real"):
-
-        def number(arch: Arch, row: Vector) -> None:
-            row[start], row[start + 1] = _SQRT_HALF, decision.unit(arch[key])
-
-        return 2, number
+        return 2, lambda answer: ([start, start + 1], [_SQRT_HALF, decision.unit(answer)])
     places = {_token(option): start + i for i, option in enumerate(decision.options)}
     if decision.kind == "pick":
-
-        def several(arch: Arch, row: Vector) -> None:
-            answer = arch[key]
-            assert isinstance(answer, tuple)
-            for one in answer:
-                row[places[_token(one)]] = _SQRT_HALF
-
-        return len(places), several
+        return len(places), lambda answer: (
+            [places[_token(one)] for one in answer],  # type: ignore[union-attr]
+            [_SQRT_HALF] * decision.k,
+        )
     units = _units(decision)
+    if not units:
+        return len(places), lambda answer: ([places[_token(answer)]], [_SQRT_HALF])
+    last = start + len(places)
+    return len(places) + 1, lambda answer: ([places[_token(answer)], last], [_SQRT_HALF, units[_token(answer)]])
 
-    def one(arch: Arch, row: Vector) -> None:
-        token = _token(arch[key])
-        row[places[token]] = _SQRT_HALF
-        if units:
-            row[start + len(places)] = units[token]
 
-    return len(places) + bool(units), one
+def _added(parts: Mapping[str, Callable[[Answer], _Part]]) -> _Write:
+    """Return what adds up the parts of all answers of an architecture; decisions that are not named add nothing."""
+    kept: dict[tuple[str, type, object], _Part] = {}
+
+    def write(archs: Sequence[Arch], rows: Vector) -> None:
+        places: list[int] = []
+        columns: list[int] = []
+        values: list[float] = []
+        for place, arch in enumerate(archs):
+            for key, answer in arch.items():
+                token = (key, type(answer), answer)
+                part = kept.get(token)
+                if part is None:
+                    part = parts[key](answer) if key in parts else ([], [])
+                    if not isinstance(answer, float | tuple):  # too many, or equal to Python where they are not
+                        kept[token] = part
+                columns += part[0]
+                values += part[1]
+            places += [place] * (len(columns) - len(places))
+        np.add.at(rows, (places, columns), values)
+
+    return write
 
 
 def _token(answer: object) -> tuple[type, object]:
@@ -150,20 +151,18 @@ def counted_options(space: Space) -> Encoding:
         if decision.kind == "choice":
             alike.setdefault(tuple(map(_token, decision.options)), []).append(key)
     blocks: list[tuple[str, int]] = []
-    places: dict[str, tuple[dict[tuple[type, object], int], float]] = {}
+    parts: dict[str, Callable[[Answer], _Part]] = {}
     for options, keys in alike.items():
         if len(keys) > 1:
             where = {token: len(blocks) + i for i, token in enumerate(options)}
-            places |= dict.fromkeys(keys, (where, 1.0 / len(keys)))
+            share = 1.0 / len(keys)
+            parts |= dict.fromkeys(keys, partial(_counted, where, share))
             blocks += [(f"{value!r} in {keys[0]}, ...", 1) for _, value in options]
+    return Encoding(tuple(blocks), (0,) * len(blocks), _added(parts))
 
-    def write(arch: Arch, row: Vector) -> None:
-        for key, answer in arch.items():
-            if key in places:
-                where, share = places[key]
-                row[where[_token(answer)]] += share
 
-    return Encoding(tuple(blocks), (0,) * len(blocks), write)
+def _counted(places: Mapping[tuple[type, object], int], share: float, answer: Answer) -> _Part:
+    return [places[_token(answer)]], [share]
 
 
 def cell_path_bits(space: Space) -> Encoding:
@@ -199,11 +198,12 @@ def _paths(cell: Wiring) -> Encoding:
     places = {word: i for i, word in enumerate(words)}
     scale = (2.0 * len(routes)) ** -0.5
 
-    def write(arch: Arch, row: Vector) -> None:
-        for route in routes:
-            if all(key in arch for key in route):
-                place = places.get(tuple(str(arch[key]) for key in route))
-                if place is not None:
-                    row[place] = scale
+    def write(archs: Sequence[Arch], rows: Vector) -> None:
+        for arch, row in zip(archs, rows, strict=True):
+            for route in routes:
+                if all(key in arch for key in route):
+                    place = places.get(tuple(str(arch[key]) for key in route))
+                    if place is not None:
+                        row[place] = scale
 
     return Encoding(tuple((f"paths of length {n}", len(alphabet) ** n) for n in lengths), (0,) * len(lengths), write)

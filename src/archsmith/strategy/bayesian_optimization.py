@@ -12,7 +12,7 @@ from archsmith.errors import UsageError, nearest
 from archsmith.predictors import Fitted, GaussianProcess, Predictor, WeisfeilerLehman, cell_path_bits, decisions
 from archsmith.space import Space
 from archsmith.strategy.candidates import Candidates
-from archsmith.strategy.evidence import Evidence, expected_improvement
+from archsmith.strategy.evidence import Evidence, expected_improvement, scheduled
 from archsmith.strategy.registry import Named
 from archsmith.strategy.untried import distinct
 from archsmith.trial import Evaluate, Proposal, Trial
@@ -79,7 +79,9 @@ class BayesianOptimization:
             return [Evaluate(arch) for arch in distinct(n, self.space, rng, taken)]
         fitted = self._fitted()
         expected = [f.predict(archs) for f in fitted]
-        known = np.array([f.predict([t.arch for t in seen.trials])[0] for f in fitted])
+        count = scheduled(len(seen.trials), self.refit, self.initial)
+        tried = [seen.trials[i].arch for i in seen.looked_at(count)]
+        known = seen.made("known", (count, seen.objectives), lambda: np.array([f.predict(tried)[0] for f in fitted]))
         mean, std = np.array([e[0] for e in expected]), np.array([e[1] for e in expected])
         gains = expected_improvement(mean, std, known, rng)
         return [Evaluate(archs[i]) for i in np.argsort(-gains, kind="stable")[:n].tolist()]

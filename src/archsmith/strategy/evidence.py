@@ -17,6 +17,8 @@ from archsmith.trial import Trial, order
 
 __all__ = ["Evidence", "expected_improvement", "scheduled"]
 
+_MOST = 500
+
 
 def scheduled(count: int, share: float, first: int = 1, least: int = 1) -> int:
     """Return how many of ``count`` results a model should know: it is fitted again when a ``share`` more are there.
@@ -65,13 +67,29 @@ class Evidence:
         ranked = np.argsort(self.scores(len(self.trials)).sum(0), kind="stable")
         return list(dict.fromkeys(self.trials[i].arch for i in ranked[:number].tolist()))
 
+    def looked_at(self, count: int) -> list[int]:
+        """Return which of the first ``count`` trials a model looks at: all, of more than 500 the better and the later.
+
+        So what a model costs does not grow without end.
+        """
+        if count <= _MOST:
+            return list(range(count))
+
+        def chosen() -> list[int]:
+            late = count - _MOST // 2
+            ranked = np.argsort(self.scores(count)[:, :late].sum(0), kind="stable")
+            return [*sorted(ranked[: _MOST // 2].tolist()), *range(late, count)]
+
+        return list(self.made("looked at", (count, self.objectives), chosen))
+
     def fitted(self, predictor: Predictor, share: float, first: int = 1, least: int = 1) -> list[Fitted]:
         """Return the predictor fitted to the scores of each objective, as of the last time that a fit was due."""
         count = scheduled(len(self.trials), share, first, least)
 
         def fit() -> list[Fitted]:
-            archs = [t.arch for t in self.trials[:count]]
-            return [predictor.fit(archs, scores.tolist()) for scores in self.scores(count)]
+            places = self.looked_at(count)
+            archs = [self.trials[i].arch for i in places]
+            return [predictor.fit(archs, scores[places].tolist()) for scores in self.scores(count)]
 
         return list(self.made("fitted", (count, self.objectives), fit))
 

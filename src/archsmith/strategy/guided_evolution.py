@@ -21,8 +21,7 @@ from archsmith.trial import Evaluate, Proposal, Trial, order
 
 __all__ = ["NAMED", "GuidedEvolution"]
 
-_LEARN = 400
-_CONDITION = 500
+_LEARN = 250
 _FULL = 20.0
 _CLIMBERS = 5
 _COMPARED = 60  # with what was chosen before and what is running taken into account
@@ -95,7 +94,7 @@ class GuidedEvolution:
         posteriors = self._posteriors(count)
         key = (count, self._evidence.objectives)
         known = self._evidence.made("known", key, lambda: np.array([p.mean(p.rows) for p in posteriors]))
-        best = [self._known(count)[i] for i in _ranked(known)[: self.parents]]
+        best = [self._evidence.looked_at(count)[i] for i in _ranked(known)[: self.parents]]
         parents = [self._evidence.trials[i].arch for i in best]
         level = max(map(_level, self._evidence.trials))
         archs = self._climbed(parents, set(pending), posteriors, known, level, rng)
@@ -144,7 +143,7 @@ class GuidedEvolution:
         return list(self._evidence.made("posteriors", key, lambda: self._conditioned(count)))
 
     def _conditioned(self, count: int) -> list[Posterior]:
-        places = self._known(count)
+        places = self._evidence.looked_at(count)
         rows = self._rows_of(places)
         scores = self._evidence.scores(count)[:, places]
         return [Posterior(k, rows, s) for k, s in zip(self._kernels(count), scores, strict=True)]
@@ -158,17 +157,9 @@ class GuidedEvolution:
         groups, terms = self._encoding.groups, np.array(self._encoding.terms, dtype=np.int64)
         # What is spent on a trial is one more block, of the view that knows the decisions.
         groups, terms = np.append(groups, len(terms)), np.append(terms, 0)
-        places = self._known(count)[-_LEARN:]
+        places = self._evidence.looked_at(count)[-_LEARN:]
         rows, scores = self._rows_of(places), self._evidence.scores(count)[:, places]
         return [learned(rows, s, groups, terms) for s in scores]
-
-    def _known(self, count: int) -> list[int]:
-        """Return which of the first ``count`` trials the model looks at: all, or the better and the later half."""
-        if count <= _CONDITION:
-            return list(range(count))
-        late = count - _CONDITION // 2
-        early = _ranked(self._evidence.scores(count)[:, :late])[: _CONDITION // 2]
-        return sorted(early) + list(range(late, count))
 
     def _rows_of(self, places: Sequence[int]) -> Vector:
         trials = [self._evidence.trials[i] for i in places]

@@ -12,10 +12,11 @@ from archsmith.errors import UsageError
 from archsmith.space import Answer, Arch, Decision, Space, valid, walk
 from archsmith.space.encode import Vector
 from archsmith.space.walk import remembered
+from archsmith.strategy.registry import Named
 from archsmith.strategy.untried import untried
 from archsmith.trial import Evaluate, Proposal, Trial, order
 
-__all__ = ["KernelDensity"]
+__all__ = ["NAMED", "KernelDensity"]
 
 _ABSENT = -1.0
 
@@ -143,3 +144,6 @@ def _log_density(decisions: list[Decision], rows: Vector, known: Vector, widths:
         total += np.log(np.maximum(near, 1e-32))
     most = total.max(1, keepdims=True)
     return np.asarray(most[:, 0] + np.log(np.exp(total - most).mean(1)))
+
+
+NAMED = (Named("kernel_density", KernelDensity),)

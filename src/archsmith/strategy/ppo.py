@@ -10,24 +10,13 @@ from typing import ClassVar
 import numpy as np
 
 from archsmith.errors import UsageError
-from archsmith.space import Arch, Space
+from archsmith.space import Space
 from archsmith.strategy.abilities import Abilities
-from archsmith.strategy.categories import BINS, Categories
-from archsmith.strategy.policies import (
-    Adam,
-    Gradient,
-    Path,
-    Policy,
-    default_rate,
-    draw,
-    log_probability,
-    make_policy,
-    path_of,
-)
+from archsmith.strategy.categories import BINS
+from archsmith.strategy.learner import Learner, learner
+from archsmith.strategy.policies import Gradient, Path, log_probability
 from archsmith.strategy.registry import Named
-from archsmith.strategy.reinforce import Feasibility, Rewards
-from archsmith.strategy.untried import distinct
-from archsmith.trial import Evaluate, Proposal, Trial
+from archsmith.trial import Proposal, Trial
 
 __all__ = ["NAMED", "PPO"]
 
@@ -61,43 +50,29 @@ class PPO:
     tries: int = 30
     seed: int = 0
     abilities: ClassVar[Abilities] = Abilities(many_objectives=False)
-    _policy: Policy = field(init=False, repr=False, compare=False)
-    _categories: Categories = field(init=False, repr=False, compare=False)
-    _adam: Adam = field(init=False, repr=False, compare=False)
-    _rewards: Rewards = field(init=False, repr=False, compare=False)
-    _feasible: Feasibility = field(init=False, repr=False, compare=False)
+    _learner: Learner = field(init=False, repr=False, compare=False)
     _batch: list[tuple[Path, float, float]] = field(default_factory=list, init=False, repr=False, compare=False)
-    _tried: set[Arch] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        rate = default_rate(self.policy) if self.rate is None else self.rate
-        if not (rate > 0 and self.batch >= 1 and self.epochs >= 1 and self.clip > 0 and 0 <= self.momentum < 1):
+        settings = (self.momentum, self.hidden, self.bins, self.window, self.tries, self.seed)
+        self._learner = learner(self.space, self.policy, self.rate, *settings)
+        if min(self.batch, self.epochs) < 1 or self.clip <= 0 or self.entropy < 0:
             raise UsageError(
-                f"PPO needs rate > 0, batch >= 1, epochs >= 1, clip > 0 and momentum in 0..1 (without 1), not rate="
-                f"{self.rate}, batch={self.batch}, epochs={self.epochs}, clip={self.clip}, momentum={self.momentum}."
+                f"PPO needs batch >= 1, epochs >= 1, clip > 0 and entropy >= 0, not batch={self.batch}, "
+                f"epochs={self.epochs}, clip={self.clip}, entropy={self.entropy}."
             )
-        self._policy = make_policy(self.policy, self.hidden, self.seed)
-        self._categories = Categories(self.bins)
-        self._adam = Adam(rate)
-        self._rewards = Rewards(self.momentum)
-        self._feasible = Feasibility(self.window)
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures drawn from the policy; what was tried is drawn again."""
-        taken = (self._tried, {t.arch for t in running})
-        drawn = distinct(
-            n, self.space, rng, taken, lambda: draw(self._policy, self.space, self._categories, rng), self.tries
-        )
-        return [Evaluate(arch) for arch in drawn]
+        return self._learner.ask(n, rng, running)
 
     def tell(self, trial: Trial) -> None:
         """Keep the result, and learn when the batch is full."""
-        self._tried.add(trial.arch)
-        path = path_of(self.space, trial.arch, self._categories)
-        self._feasible.saw(self._policy, path, not trial.broken)
-        if trial.broken or not path:
+        found = self._learner.saw(trial)
+        if found is None or not found[0]:
             return
-        self._batch.append((path, self._rewards.advantage(trial), log_probability(self._policy, path)))
+        path, advantage = found
+        self._batch.append((path, advantage, log_probability(self._learner.policy, path)))
         if len(self._batch) == self.batch:
             self._learn()
             self._batch.clear()
@@ -105,18 +80,18 @@ class PPO:
     def _learn(self) -> None:
         advantages = np.array([advantage for _, advantage, _ in self._batch])
         advantages = advantages / (advantages.std() or np.abs(advantages).max() or 1.0)
+        policy = self._learner.policy
         for _ in range(self.epochs):
             total: Gradient = {}
             weights = 0.0
             for (path, _, before), advantage in zip(self._batch, advantages.tolist(), strict=True):
-                ratio = math.exp(min(log_probability(self._policy, path) - before, 20.0))
+                ratio = math.exp(min(log_probability(policy, path) - before, 20.0))
                 beyond = ratio > 1 + self.clip if advantage > 0 else ratio < 1 - self.clip
                 weight = 0.0 if beyond else ratio * advantage / self.batch
                 weights += weight
-                for name, slope in self._policy.ascent(path, weight, self.entropy / self.batch).items():
+                for name, slope in policy.ascent(path, weight, self.entropy / self.batch).items():
                     total[name] = total[name] + slope if name in total else slope
-            self._feasible.correct(total, self._policy, weights)
-            self._adam.ascend(self._policy.parameters, total)
+            self._learner.ascend(total, weights)
 
 
 NAMED = (Named("ppo", PPO),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -10,25 +9,14 @@ from typing import ClassVar
 import numpy as np
 
 from archsmith.errors import UsageError
-from archsmith.space import Arch, Space
+from archsmith.space import Space
 from archsmith.strategy.abilities import Abilities
-from archsmith.strategy.categories import BINS, Categories
-from archsmith.strategy.policies import (
-    Adam,
-    Gradient,
-    Path,
-    Policy,
-    default_rate,
-    draw,
-    log_probability,
-    make_policy,
-    path_of,
-)
+from archsmith.strategy.categories import BINS
+from archsmith.strategy.learner import Learner, learner
 from archsmith.strategy.registry import Named
-from archsmith.strategy.untried import distinct
-from archsmith.trial import Evaluate, Proposal, Trial
+from archsmith.trial import Proposal, Trial
 
-__all__ = ["NAMED", "Feasibility", "Reinforce", "Rewards"]
+__all__ = ["NAMED", "Reinforce"]
 
 
 @dataclass
@@ -61,102 +49,26 @@ class Reinforce:
     tries: int = 30
     seed: int = 0
     abilities: ClassVar[Abilities] = Abilities(many_objectives=False)
-    _policy: Policy = field(init=False, repr=False, compare=False)
-    _categories: Categories = field(init=False, repr=False, compare=False)
-    _adam: Adam = field(init=False, repr=False, compare=False)
-    _rewards: Rewards = field(init=False, repr=False, compare=False)
-    _feasible: Feasibility = field(init=False, repr=False, compare=False)
-    _tried: set[Arch] = field(default_factory=set, init=False, repr=False, compare=False)
+    _learner: Learner = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        rate = default_rate(self.policy) if self.rate is None else self.rate
-        if not (rate > 0 and 0 <= self.momentum < 1 and self.entropy >= 0 and self.window >= 1):
-            raise UsageError(
-                f"Reinforce needs rate > 0, momentum in 0..1 (without 1), entropy >= 0 and window >= 1, not "
-                f"rate={self.rate}, momentum={self.momentum}, entropy={self.entropy}, window={self.window}."
-            )
-        self._policy = make_policy(self.policy, self.hidden, self.seed)
-        self._categories = Categories(self.bins)
-        self._adam = Adam(rate)
-        self._rewards = Rewards(self.momentum)
-        self._feasible = Feasibility(self.window)
+        settings = (self.momentum, self.hidden, self.bins, self.window, self.tries, self.seed)
+        self._learner = learner(self.space, self.policy, self.rate, *settings)
+        if self.entropy < 0:
+            raise UsageError(f"Reinforce needs entropy >= 0, not {self.entropy}.")
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures drawn from the policy; what was tried is drawn again."""
-        taken = (self._tried, {t.arch for t in running})
-        drawn = distinct(
-            n, self.space, rng, taken, lambda: draw(self._policy, self.space, self._categories, rng), self.tries
-        )
-        return [Evaluate(arch) for arch in drawn]
+        return self._learner.ask(n, rng, running)
 
     def tell(self, trial: Trial) -> None:
         """Take one step towards, or away from, what was tried."""
-        self._tried.add(trial.arch)
-        path = path_of(self.space, trial.arch, self._categories)
-        self._feasible.saw(self._policy, path, not trial.broken)
-        if trial.broken:
+        found = self._learner.saw(trial)
+        if found is None:
             return
-        advantage = self._rewards.advantage(trial)
+        path, advantage = found
         if path and (advantage or self.entropy):
-            gradient = self._policy.ascent(path, advantage, self.entropy)
-            self._feasible.correct(gradient, self._policy, advantage)
-            self._adam.ascend(self._policy.parameters, gradient)
-
-
-@dataclass
-class Rewards:
-    """Rewards as they come in, and how far each is above the moving average of those before it."""
-
-    momentum: float
-    _average: float | None = None
-    _worst: float | None = None
-
-    def advantage(self, trial: Trial) -> float:
-        """Return by how much a trial's reward is above the baseline; 0 for the first."""
-        if trial.usable:
-            reward = -trial.losses[0]
-            self._worst = reward if self._worst is None else min(self._worst, reward)
-        elif self._worst is None:
-            return 0.0
-        else:
-            reward = self._worst
-        before = reward if self._average is None else self._average
-        self._average = self.momentum * before + (1 - self.momentum) * reward
-        return reward - before
-
-
-@dataclass
-class Feasibility:
-    """The probability of meeting the limits as a function of the policy, from the last trials (TabNAS)."""
-
-    window: int
-    _seen: deque[tuple[Path, float | None, bool]] = field(default_factory=deque)
-    _broken: int = 0
-    _ever: bool = False
-
-    def saw(self, policy: Policy, path: Path, feasible: bool) -> None:
-        """Remember a trial, with the probability it had when it was told, from the first broken limit on."""
-        self._ever |= not feasible
-        self._seen.append((path, log_probability(policy, path) if self._ever else None, feasible))
-        self._broken += not feasible
-        if len(self._seen) > self.window:
-            self._broken -= not self._seen.popleft()[2]
-
-    def correct(self, gradient: Gradient, policy: Policy, advantage: float) -> None:
-        """Subtract ``advantage`` times the gradient of ``log P(feasible)``; nothing where no trial broke a limit."""
-        if not self._broken or not advantage:
-            return
-        kept = [
-            (path, 0.0 if before is None else log_probability(policy, path) - before)
-            for path, before, feasible in self._seen
-            if feasible
-        ]
-        if not kept:
-            return
-        weights = np.exp(np.array([w for _, w in kept]) - max(w for _, w in kept))
-        for (path, _), share in zip(kept, weights / weights.sum(), strict=True):
-            for name, slope in policy.ascent(path, -advantage * float(share), 0.0).items():
-                gradient[name] = gradient[name] + slope if name in gradient else slope
+            self._learner.ascend(self._learner.policy.ascent(path, advantage, self.entropy), advantage)
 
 
 NAMED = (Named("reinforce", Reinforce),)

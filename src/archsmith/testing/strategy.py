@@ -35,6 +35,7 @@ __all__ = [
     "drive",
     "failure_alone_is_survived",
     "nothing_is_evaluated_twice",
+    "objectives_and_limits_go_together",
     "only_losses_are_seen",
     "proposals_belong_to_the_space",
     "randomness_is_handed_in",
@@ -122,6 +123,13 @@ def _threefold(proposal: Proposal, rng: np.random.Generator) -> tuple[State, tup
     """Give three losses, the third often tied."""
     digits = proposal.arch.id
     return "complete", (int(digits[:4], 16) / 16**4, int(digits[4:8], 16) / 16**4, float(int(digits[8], 16) // 4)), 0.0
+
+
+def _bounded(proposal: Proposal, rng: np.random.Generator) -> tuple[State, tuple[float, ...], float]:
+    """Give two losses, of which the first shrinks with what is spent, and let two of five break a limit."""
+    digits, spent = proposal.arch.id, math.prod(proposal.fidelity.values()) if proposal.fidelity else 1.0
+    losses = (int(digits[:4], 16) / 16**4 + 0.1 / spent, int(digits[4:8], 16) / 16**4)
+    return "complete", losses, max(0.0, int(digits[8:10], 16) / 256 - 0.6)
 
 
 def _each(make: MakeStrategy) -> Iterator[tuple[str, Space, Strategy]]:
@@ -252,6 +260,38 @@ def several_objectives_are_taken(make: MakeStrategy) -> None:
         _sound(name, space, drive(strategy, 40, _threefold, slots=3))
 
 
+def objectives_and_limits_go_together(make: MakeStrategy) -> None:
+    """With two objectives and a limit at once, also over rungs: nothing that breaks the limit is given more.
+
+    Where it claims both. The search goes on, is restored by a replay, and a study's front is within the limit.
+    """
+    able = abilities_of(make(EXAMPLES["flat"]))
+    if not (able.many_objectives and able.limits):
+        return
+    for name, space, strategy in _each(make):
+        if name not in ("flat", "branches"):
+            continue
+        log = drive(strategy, 30, _bounded, slots=3)
+        _sound(name, space, log)
+        copy = _fresh(strategy)
+        for trial in log.told:
+            copy.tell(trial)
+        asked = [list(s.ask(3, np.random.default_rng(5), ())) for s in (strategy, copy)]
+        assert asked[0] == asked[1], f"{name}: a replay asks for something else"
+
+    def evaluate(proposal: Proposal, run: Run) -> dict[str, float]:
+        _, (a, b), violation = _bounded(proposal, np.random.default_rng(0))
+        return {"a": a, "b": b, "spent": 1.0 + violation}
+
+    objectives = [Objective("a", "min"), Objective("b", "min")]
+    study = Study(EXAMPLES["flat"], make(EXAMPLES["flat"]), evaluate, objectives, {"spent": 1.0}).run(trials=40)
+    assert study.front and all(t.metrics["spent"] <= 1.0 for t in study.front), "the front breaks the limit"
+    resumed = {t.proposal.resume for t in study.trials} - {None}
+    assert all(study.trials[n].usable for n in resumed if n is not None), "what breaks the limit was given more"
+    if able.fidelities:
+        assert resumed, "nothing was given more"
+
+
 def only_losses_are_seen(make: MakeStrategy) -> None:
     """Metrics, seconds, reasons and keys do not sway it: directions and limits were settled before."""
     for name, space, strategy in _each(make):
@@ -351,6 +391,7 @@ STRATEGY_LAWS: Sequence[StrategyLaw] = (
     trouble_is_survived,
     failure_alone_is_survived,
     several_objectives_are_taken,
+    objectives_and_limits_go_together,
     only_losses_are_seen,
     randomness_is_handed_in,
     recommendations_are_of_the_trials,
