@@ -78,6 +78,21 @@ class OneLoss(Sound):
         self._last[:] = [loss]
 
 
+@dataclass
+class ResumesBroken(Sound):
+    """Gives more to whatever was measured, within the limit or not."""
+
+    _ended: list[Trial] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
+        if n and len(self._ended) % 2:
+            return [Evaluate(self._ended[-1].arch, {"epochs": 3.0}, resume=self._ended[-1].number)]
+        return super().ask(n, rng, running)
+
+    def tell(self, trial: Trial) -> None:
+        self._ended.append(trial)
+
+
 class FiniteOnly(Sound):
     def tell(self, trial: Trial) -> None:
         self._last[:] = [int(v) for v in trial.losses]
@@ -146,6 +161,7 @@ BROKEN: dict[str, tuple[laws.MakeStrategy, laws.StrategyLaw]] = {
     "foreign": (Foreign, laws.proposals_belong_to_the_space),
     "resumes_anything": (ResumesAnything, laws.trouble_is_survived),
     "one_loss": (OneLoss, laws.several_objectives_are_taken),
+    "resumes_broken": (ResumesBroken, laws.objectives_and_limits_go_together),
     "finite_only": (FiniteOnly, laws.trouble_is_survived),
     "sees_metrics": (SeesMetrics, laws.only_losses_are_seen),
     "gives_up": (GivesUp, laws.failure_alone_is_survived),

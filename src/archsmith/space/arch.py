@@ -19,11 +19,12 @@ class Arch(Mapping[str, Answer]):
     nothing but the answers, so it is the same in every process and version.
     """
 
-    __slots__ = ("_answers", "_id")
+    __slots__ = ("_answers", "_hash", "_id")
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:
         self._answers = dict(answers)
         self._id = ""
+        self._hash: int | None = None
 
     @property
     def id(self) -> str:
@@ -50,7 +51,9 @@ class Arch(Mapping[str, Answer]):
         return self._answers.items()
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._answers.items()))  # ten times quicker than the id: searches ask for it all the time
+        if self._hash is None:  # not by the id, which takes ten times as long: searches ask for it all the time
+            self._hash = hash(frozenset(self._answers.items()))
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
         # By id too, not by dict alone: 1, 1.0 and True are equal to Python but are different answers.

@@ -11,12 +11,11 @@ import numpy as np
 
 from archsmith.errors import UsageError, nearest
 from archsmith.predictors import Ensemble, Fitted, cell_path_bits, decisions
-from archsmith.space import Space
+from archsmith.space import Arch, Space
 from archsmith.strategy.candidates import Candidates
 from archsmith.strategy.evidence import Evidence
 from archsmith.strategy.registry import Named
-from archsmith.strategy.untried import distinct
-from archsmith.trial import Evaluate, Proposal, Trial
+from archsmith.trial import Proposal, Trial
 
 __all__ = ["NAMED", "Bananas"]
 
@@ -59,22 +58,20 @@ class Bananas:
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures that were never tried: random ones at first, then Thompson samples."""
-        seen = self._evidence
-        taken = (seen.tried, {t.arch for t in running})
-        if seen.measured + len(running) < self.initial or not seen.measured:
-            return [Evaluate(arch) for arch in distinct(n, self.space, rng, taken)]
-        archs = self._candidates.pool(seen.best(10), taken, rng, self.candidates, 0.0)
-        if not archs:
-            return [Evaluate(arch) for arch in distinct(n, self.space, rng, taken)]
-        expected = [f.predict(archs) for f in self._fitted()]
-        draws = np.array([mean + std * rng.standard_normal(len(archs)) for mean, std in expected])
-        # One objective has the weight 1; several are weighted anew for each proposal.
-        chosen: dict[int, None] = {}
-        while len(chosen) < min(n, len(archs)):
-            weights = rng.dirichlet(np.ones(len(draws))) if len(draws) > 1 else np.ones(1)
-            ranked = np.argsort(weights @ draws, kind="stable").tolist()
-            chosen[next(i for i in ranked if i not in chosen)] = None
-        return [Evaluate(archs[i]) for i in chosen]
+
+        def chosen(archs: list[Arch]) -> list[int]:
+            expected = [f.predict(archs) for f in self._fitted()]
+            draws = np.array([mean + std * rng.standard_normal(len(archs)) for mean, std in expected])
+            # One objective has the weight 1; several are weighted anew for each proposal.
+            found: dict[int, None] = {}
+            while len(found) < min(n, len(archs)):
+                weights = rng.dirichlet(np.ones(len(draws))) if len(draws) > 1 else np.ones(1)
+                ranked = np.argsort(weights @ draws, kind="stable").tolist()
+                found[next(i for i in ranked if i not in found)] = None
+            return list(found)
+
+        pool = (self.candidates, 0.0)
+        return self._candidates.proposed(n, self._evidence, self.initial, running, rng, pool, chosen)
 
     def tell(self, trial: Trial) -> None:
         """Take note of the trial."""

@@ -10,12 +10,11 @@ import numpy as np
 
 from archsmith.errors import UsageError, nearest
 from archsmith.predictors import Fitted, GaussianProcess, Predictor, WeisfeilerLehman, cell_path_bits, decisions
-from archsmith.space import Space
+from archsmith.space import Arch, Space
 from archsmith.strategy.candidates import Candidates
 from archsmith.strategy.evidence import Evidence, expected_improvement, scheduled
 from archsmith.strategy.registry import Named
-from archsmith.strategy.untried import distinct
-from archsmith.trial import Evaluate, Proposal, Trial
+from archsmith.trial import Proposal, Trial
 
 __all__ = ["NAMED", "BayesianOptimization", "predictor_named"]
 
@@ -71,20 +70,20 @@ class BayesianOptimization:
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures that were never tried: random ones at first, then the most promising."""
         seen = self._evidence
-        taken = (seen.tried, {t.arch for t in running})
-        if seen.measured + len(running) < self.initial or not seen.measured:
-            return [Evaluate(arch) for arch in distinct(n, self.space, rng, taken)]
-        archs = self._candidates.pool(seen.best(10), taken, rng, self.candidates, 0.5)
-        if not archs:
-            return [Evaluate(arch) for arch in distinct(n, self.space, rng, taken)]
-        fitted = self._fitted()
-        expected = [f.predict(archs) for f in fitted]
-        count = scheduled(len(seen.trials), self.refit, self.initial)
-        tried = [seen.trials[i].arch for i in seen.looked_at(count)]
-        known = seen.made("known", (count, seen.objectives), lambda: np.array([f.predict(tried)[0] for f in fitted]))
-        mean, std = np.array([e[0] for e in expected]), np.array([e[1] for e in expected])
-        gains = expected_improvement(mean, std, known, rng)
-        return [Evaluate(archs[i]) for i in np.argsort(-gains, kind="stable")[:n].tolist()]
+
+        def chosen(archs: list[Arch]) -> list[int]:
+            fitted = self._fitted()
+            expected = [f.predict(archs) for f in fitted]
+            count = scheduled(len(seen.trials), self.refit, self.initial)
+            tried = [seen.trials[i].arch for i in seen.looked_at(count)]
+            known = seen.made(
+                "known", (count, seen.objectives), lambda: np.array([f.predict(tried)[0] for f in fitted])
+            )
+            mean, std = np.array([e[0] for e in expected]), np.array([e[1] for e in expected])
+            gains = expected_improvement(mean, std, known, rng)
+            return [int(i) for i in np.argsort(-gains, kind="stable")[:n]]
+
+        return self._candidates.proposed(n, seen, self.initial, running, rng, (self.candidates, 0.5), chosen)
 
     def tell(self, trial: Trial) -> None:
         """Take note of the trial."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from archsmith.errors import SpaceError
 from archsmith.space import Answer, Arch, Decision, Space, always_asked, crossover, sample, valid, walk
 from archsmith.space.walk import remembered
+from archsmith.strategy.evidence import Evidence
+from archsmith.strategy.untried import distinct
+from archsmith.trial import Evaluate, Proposal, Trial
 
 __all__ = ["Candidates"]
 
@@ -51,6 +54,28 @@ class Candidates:
                 found[arch] = None
         return list(found)
 
+    def proposed(
+        self,
+        n: int,
+        evidence: Evidence,
+        initial: int,
+        running: Sequence[Trial],
+        rng: np.random.Generator,
+        pool: tuple[int, float],
+        chosen: Callable[[list[Arch]], Sequence[int]],
+    ) -> list[Proposal]:
+        """Return up to ``n`` architectures that were never tried: random ones until ``initial`` results are there.
+
+        Then ``chosen`` names the places of the best few in a pool around the ten best, of the size and the share of
+        random ones that ``pool`` says.
+        """
+        taken = (evidence.tried, {t.arch for t in running})
+        if evidence.measured and evidence.measured + len(running) >= initial:
+            archs = self.pool(evidence.best(10), taken, rng, *pool)
+            if archs:
+                return [Evaluate(archs[i]) for i in chosen(archs)]
+        return [Evaluate(arch) for arch in distinct(n, self.space, rng, taken)]
+
     def vary(self, arch: Arch, rng: np.random.Generator, changes: int = 1) -> Arch:
         """Return the architecture with ``changes`` drawn decisions answered differently.
 
@@ -60,10 +85,13 @@ class Candidates:
         keys = list(arch)
         if not keys:
             return arch
-        drawn = {keys[int(rng.random() * len(keys))] for _ in range(changes)}
+        places = sorted({int(rng.random() * len(keys)) for _ in range(changes)})
+        drawn = [keys[place] for place in places]
         if self._plain:
-            changed = {key: _moved(self.space.decisions[key], arch[key], rng) for key in keys if key in drawn}
-            return Arch({**arch, **changed})
+            answers = dict(arch.items())
+            for key in drawn:
+                answers[key] = _moved(self.space.decisions[key], answers[key], rng)
+            return Arch(answers)
 
         def decide(decision: Decision) -> Answer:
             if decision.key in drawn and decision.key in arch and decision.contains(arch[decision.key]):
