@@ -5,7 +5,7 @@
 
 FOLDER holds ``nb201_hw360_pi5_pixel.npz`` and ``nb201_robustness_c10.npz``, rows in the order of the index of
 NATS-Bench. OUT gets ``ninapro.csv`` (hand movements from muscle currents), ``darcy.csv`` (the flow through a porous
-medium) and ``robust.csv`` (CIFAR-10 under attacks of 0.5/255 by projected gradients), one row for each cell.
+medium) and ``robust.csv`` (CIFAR-10 under attacks of 1/255 by projected gradients), one row for each cell.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from archsmith.tables import EDGES, nasbench201
 
-ATTACK = b"aa_apgd-ce@Linf_eps-0.5"
+ATTACK = b"pgd@Linf_eps-1.0"
 
 
 def main() -> None:
