@@ -19,9 +19,9 @@ PREDICTORS: dict[str, MakePredictor] = {
     "process_counts": lambda space: GaussianProcess(joined(decisions(space), counted_options(space))),
     "process_paths": lambda space: GaussianProcess(cell_path_bits(space)),
     "subtrees": WeisfeilerLehman,
-    "ensemble": lambda space: Ensemble(decisions(space), members=3, depth=3, steps=150),
-    "ensemble_paths": lambda space: Ensemble(cell_path_bits(space), members=3, depth=3, steps=150),
-    "forest": lambda space: Forest(decisions(space), trees=20),
+    "ensemble": lambda space: Ensemble(decisions(space), members=2, depth=2, steps=80),
+    "ensemble_paths": lambda space: Ensemble(cell_path_bits(space), members=2, depth=2, steps=80),
+    "forest": lambda space: Forest(decisions(space), trees=8),
 }
 
 

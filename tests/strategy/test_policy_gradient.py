@@ -108,14 +108,14 @@ def separable(proposal: Proposal, rng: np.random.Generator) -> tuple[State, tupl
 
 
 def late(strategy: Strategy, seed: int) -> float:
-    return float(np.mean([t.losses[0] for t in drive(strategy, 200, separable, slots=2, seed=seed).told[-50:]]))
+    return float(np.mean([t.losses[0] for t in drive(strategy, 150, separable, slots=2, seed=seed).told[-50:]]))
 
 
 @pytest.mark.parametrize(
     "make",
     [
         lambda: Reinforce(SPACE),
-        lambda: Reinforce(SPACE, "recurrent", hidden=16),
+        lambda: Reinforce(SPACE, "recurrent", hidden=8),
         lambda: PPO(SPACE, "softmax"),
     ],
     ids=["reinforce", "reinforce_recurrent", "ppo"],
@@ -138,9 +138,9 @@ def bottleneck(arch: Arch, bound: int = 25) -> tuple[float, float]:
     return -(0.25 * a + 0.05 * b), max(0.0, params - bound) / bound
 
 
-def learned(rejecting: bool, steps: int = 600, seed: int = 0) -> dict[Arch, float]:
+def learned(rejecting: bool, steps: int = 300, seed: int = 0) -> dict[Arch, float]:
     """Return the probability of each feasible architecture among them, drawn on policy."""
-    policy, categories, feasible = Softmaxes(), Categories(), Feasibility(64)
+    policy, categories, feasible = Softmaxes(), Categories(), Feasibility(32)
     rng, average = np.random.default_rng(seed), None
     for _ in range(steps):
         arch = draw(policy, LAYERS, categories, rng)

@@ -79,11 +79,12 @@ def predictions_fit_the_space(make: MakePredictor) -> None:
     """Every architecture gets a finite mean and a finite deviation that is not negative; none gets none."""
     for name, space, predictor in _each(make):
         archs, others = _archs(space, 20), _archs(space, 30, seed=1)
-        mean, std = predictor.fit(archs, _losses(archs)).predict(others)
+        fitted = predictor.fit(archs, _losses(archs))
+        mean, std = fitted.predict(others)
         assert mean.shape == std.shape == (30,), f"{name}: shapes {mean.shape} and {std.shape} for 30 architectures"
         assert np.isfinite(mean).all() and np.isfinite(std).all(), f"{name}: a prediction is not a number"
         assert (std >= 0).all(), f"{name}: a negative deviation"
-        nothing = predictor.fit(archs, _losses(archs)).predict([])
+        nothing = fitted.predict([])
         assert len(nothing[0]) == len(nothing[1]) == 0, f"{name}: predictions of nothing"
 
 
