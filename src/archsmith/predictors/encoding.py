@@ -92,10 +92,7 @@ def _part(decision: Decision, start: int) -> tuple[int, Callable[[Answer], _Part
         return 2, lambda answer: ([start, start + 1], [_SQRT_HALF, decision.unit(answer)])
     places = {_token(option): start + i for i, option in enumerate(decision.options)}
     if decision.kind == "pick":
-        return len(places), lambda answer: (
-            [places[_token(one)] for one in answer],  # type: ignore[union-attr]
-            [_SQRT_HALF] * decision.k,
-        )
+        return len(places), lambda answer: ([places[_token(one)] for one in answer], [_SQRT_HALF] * decision.k)
     units = _units(decision)
     if not units:
         return len(places), lambda answer: ([places[_token(answer)]], [_SQRT_HALF])

@@ -65,7 +65,9 @@ class OptunaSampler:
             try:
                 import cmaes  # noqa: F401
             except ImportError:
-                raise MissingExtra("The sampler 'cmaes' needs the package cmaes: pip install 'archsmith[optuna]'.") from None
+                raise MissingExtra(
+                    "The sampler 'cmaes' needs the package cmaes: pip install 'archsmith[optuna]'."
+                ) from None
         for decision in self.space.decisions.values():
             if decision.kind == "pick" and decision.size > _PICKS:
                 raise SpaceError(
