@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from archsmith import spaces as spaces
     from archsmith.build.cost import cost as cost
     from archsmith.build.source import source as source
+    from archsmith.elasticity import elastic as elastic
+    from archsmith.elasticity import shrink as shrink
     from archsmith.errors import ArchsmithError as ArchsmithError
     from archsmith.execute import Inline as Inline
     from archsmith.execute import Processes as Processes
@@ -58,6 +60,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "build.cost": "cost",
     "build.source": "source",
+    "elasticity": "elastic shrink",
     "errors": "ArchsmithError",
     "execute": "Inline Processes Ray",
     "pipeline": "Result compare predict resume search",
@@ -103,6 +106,7 @@ __all__ = [
     "choice",
     "compare",
     "cost",
+    "elastic",
     "errors",
     "integer",
     "load_task",
@@ -116,6 +120,7 @@ __all__ = [
     "resume",
     "round_to",
     "search",
+    "shrink",
     "source",
     "spaces",
     "switch",

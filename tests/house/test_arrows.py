@@ -30,6 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "store": FILES | {"redact", "trial", "errors"},
     "execute": FILES | {"trial", "run", "errors", "redact", "estimate"},
     "study": BOTTOM | {"space", "trial", "build", "strategy", "task", "estimate", "store", "execute"},
+    "elasticity": {"space", "trial", "build", "strategy", "task", "estimate", "study", "errors"},
     "spaces": {"space", "spec", "build.blocks", "build.darts_blocks", "build.preprocess", "errors"},
     "report": FILES | {"store", "trial", "space", "build", "errors", "redact", "documents"},
     "export": FILES | {"build", "task", "spec", "errors", "documents"},

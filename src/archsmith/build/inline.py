@@ -23,7 +23,7 @@ from archsmith.errors import SpaceError
 
 __all__ = ["PLAIN", "Inlined", "inline"]
 
-PLAIN = frozenset({f"{OURS}.build.{name}" for name in ("answers", "blocks", "darts_blocks", "preprocess")})
+PLAIN = frozenset({f"{OURS}.build.{name}" for name in ("answers", "assembled", "blocks", "darts_blocks", "preprocess")})
 # What a standalone file holds beside the definitions: itself and, when shipped, how it is loaded and used.
 _SHIPPED = {"COLUMNS", "INPUT_SHAPE", "LABELS", "build", "load", "pathlib", "predict", "safetensors", "torch"}
 _RESERVED = frozenset({*_SHIPPED, *dir(builtins)})

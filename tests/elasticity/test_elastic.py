@@ -1,0 +1,170 @@
+"""A person's own network made elastic: it stays what it was, and every smaller one of it runs on its own."""
+
+from functools import cache
+
+import networks
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import archsmith
+from archsmith.build import build, meta_cost
+from archsmith.elasticity import Elastic
+from archsmith.errors import SpaceError, UsageError
+from archsmith.estimate import Settings
+from archsmith.space import largest, sample, smallest
+from archsmith.testing.bank import BANK_LAWS, BankLaw
+
+IMAGE = (1, 8, 8)
+EXAMPLES = {
+    "Plain": IMAGE,
+    "ResNet": IMAGE,
+    "MobileNet": IMAGE,
+    "DenseNet": IMAGE,
+    "Table": (12,),
+    "Transformer": IMAGE,
+    "Encoder": (6, 16),
+    "Recurrent": (4, 6),
+    "Reused": torch.arange(14).view(2, 7) % 11,
+    "Gated": IMAGE,
+}
+
+
+def trained(name: str) -> nn.Module:
+    """The network with weights that are not as they begin: norms that scale and remember."""
+    network: nn.Module = getattr(networks, name)()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for key, value in network.state_dict().items():
+            if value.is_floating_point() and key != "weights":
+                value.copy_(torch.rand(value.shape, generator=generator) * 0.5 - (0 if "var" in key else 0.2))
+    return network.eval()
+
+
+@cache
+def made(name: str) -> tuple[nn.Module, Elastic]:
+    network = trained(name)
+    return network, archsmith.elastic(network, EXAMPLES[name])
+
+
+def inputs(name: str) -> torch.Tensor:
+    example = EXAMPLES[name]
+    if isinstance(example, torch.Tensor):
+        return example
+    return torch.randn(3, *example, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_largest_network_computes_what_the_given_one_does(name: str) -> None:
+    network, found = made(name)
+    x = inputs(name)
+    with torch.no_grad():
+        torch.testing.assert_close(found.bank.eval().lend(found.arch)(x), network(x), rtol=1e-5, atol=1e-6)
+    assert found.arch == largest(found.space)
+    alone = found.bank.extract(found.arch)
+    assert [*alone.state_dict()] and {*alone.state_dict()} == {*network.state_dict()}
+    assert type(alone) is type(network)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_any_smaller_network_runs_and_its_text_computes_the_same(name: str) -> None:
+    _, found = made(name)
+    rng, x = np.random.default_rng(0), inputs(name)
+    for arch in [smallest(found.space), sample(found.space, rng)]:
+        network = found.bank.eval().extract(arch).eval()
+        names: dict[str, object] = {}
+        exec(archsmith.source(found.space, arch), names)
+        printed = names["build"]().eval()  # type: ignore[operator]
+        printed.load_state_dict(network.state_dict())
+        with torch.no_grad():
+            assert torch.equal(printed(x), network(x))
+            assert torch.equal(found.bank.lend(arch)(x), network(x))
+
+
+@pytest.mark.parametrize("name", ["ResNet", "MobileNet", "DenseNet"])
+@pytest.mark.parametrize("law", BANK_LAWS, ids=lambda law: law.__name__)
+def test_the_laws_of_banks_hold(name: str, law: BankLaw) -> None:
+    _, found = made(name)
+    law(found.bank, smallest(found.space), sample(found.space, np.random.default_rng(1)), inputs(name))
+
+
+def test_every_kind_of_decision_is_found() -> None:
+    decisions = {
+        name: {k: d.options for k, d in found.space.decisions.items()} for name in EXAMPLES for found in [made(name)[1]]
+    }
+    assert decisions["Plain"] == {
+        "conv1.width": (4, 8, 12, 16),
+        "conv1.kernel": (3, 5),
+        "conv2.width": (8, 16, 24, 32),
+        "fc1.width": (6, 12, 18, 24),
+    }
+    # One width for a stage of residual blocks, one for the inside of each block, and blocks that can go.
+    assert [k for k in decisions["ResNet"] if "0.width" in k or "depth" in k] == [
+        "stem.0.width",
+        "layers.0.0-2.depth",
+        "layers.1.0.downsample.0.width",
+        "layers.1.1-2.depth",
+    ]
+    assert decisions["MobileNet"]["features.2.layers.3.kernel"] == (3, 5)
+    assert decisions["MobileNet"]["features.0.width"] == (1, 2, 3, 4)  # groups of two channels
+    assert "blocks.0.mlp.0.width" in decisions["Transformer"] and "blocks.0-1.depth" in decisions["Transformer"]
+    assert "encoder.0.width" in decisions["Encoder"]
+    assert {"again.0.width", "first.0.width"} & {*decisions["Reused"]}
+    assert {"block1.width", "block1-block2.depth"} & {*decisions["Table"]}
+
+
+def test_what_cannot_vary_is_listed_with_the_reason() -> None:
+    reasons = {name: {f.path: f.reason for f in found.fixed} for name in EXAMPLES for found in [made(name)[1]]}
+    assert reasons["Plain"]["fc2"] == "it is the network's output"
+    assert "no rule for how a LSTM" in reasons["Recurrent"]["lstm"]
+    assert "goes into lstm" in reasons["Recurrent"]["before"]
+    assert "written as the number" in reasons["Gated"]["down"] and "networks.py:" in reasons["Gated"]["down"]
+    assert "written as the number" in reasons["Transformer"]["blocks.0.attention.qkv"]
+
+
+def test_without_order_the_network_is_the_same_to_the_last_bit() -> None:
+    network, x = trained("ResNet"), inputs("ResNet")
+    found = archsmith.elastic(network, IMAGE, order=False)
+    with torch.no_grad():
+        assert torch.equal(found.bank.eval().lend(found.arch)(x), network(x))
+
+
+def test_what_is_not_wished_does_not_vary() -> None:
+    found = archsmith.elastic(trained("Plain"), IMAGE, width=(), kernel=())
+    assert not found.space.decisions and found.fixed == ()
+    assert len(build(found.space, found.arch).state_dict()) == 8
+
+
+def test_a_network_that_looks_at_numbers_is_refused_with_the_place() -> None:
+    with pytest.raises(SpaceError, match=r"branches on the numbers in a tensor .*networks\.py:\d+.*leaves="):
+        archsmith.elastic(networks.Branching(), (4,))
+    with pytest.raises(UsageError, match="width holds 2"):
+        archsmith.elastic(networks.Plain(), IMAGE, width=(2,))
+
+
+def test_channels_that_matter_come_first() -> None:
+    network = trained("Plain")
+    with torch.no_grad():
+        network.conv2.weight[:, :12] = 0.0  # only the last four channels of the first layer are ever read
+    found = archsmith.elastic(network, IMAGE, width=(0.25, 1.0), kernel=())
+    arch = archsmith.Arch({**found.arch, "conv1.width": 4})
+    x = inputs("Plain")
+    with torch.no_grad():
+        torch.testing.assert_close(found.bank.eval().lend(arch)(x), network(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_smaller_network_fits_its_limit_and_keeps_what_was_learned() -> None:
+    torch.manual_seed(0)
+    task = archsmith.load_task("digits")
+    network = networks.Plain()
+    network.fc2 = nn.Linear(24, 10)
+    found = archsmith.elastic(network, IMAGE)
+    limit = meta_cost(found.space, found.arch, IMAGE).params // 2
+    recipe = Settings(lr=0.1, batch_size=64, augment="none")
+    small = archsmith.shrink(found, task, {"params": limit}, epochs=2, trials=4, settings=recipe)
+    assert sum(p.numel() for p in small.network.parameters()) == small.after["params"] <= limit
+    assert small.after["accuracy"] > 0.7 > small.before["accuracy"]
+    assert "accuracy" in str(small)
+    with pytest.raises(archsmith.errors.LimitError, match="Even the smallest"):
+        archsmith.shrink(found, task, {"params": 10}, epochs=1)
