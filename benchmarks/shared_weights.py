@@ -4,7 +4,7 @@ Each round draws an architecture, and both take the same batch, loss, clipping a
 of both steps, the median of their ratios (at most 1.15 is wanted), the ratio of what both allocate at most during a
 step, and what building the network takes. Each space is measured with a bank that holds the drawn networks and nothing
 else, and with one that holds the whole space; then a chain of convolutions whose layers get more and wider options
-that the step does not use: a step must not slow down as the space grows.
+that the step does not use: a step must not slow down as the space grows. Times are processor time of pinned threads.
 
     python benchmarks/shared_weights.py [--rounds 16] [--threads 1] [--cells 5] [--warm 200]
 """
@@ -39,7 +39,7 @@ Step = Callable[[Callable[[Tensor], Tensor]], None]
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds of a step on the bank and of the network alone, of lending it for the first time and again, and bytes."""
+    """Processor seconds of a step on the bank and of the network alone, of lending it for the first time and again, and bytes."""
 
     shared: float
     own: float
@@ -62,9 +62,10 @@ def stepper(owner: nn.Module, x: Tensor, y: Tensor) -> Step:
 
 
 def seconds(run: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    """Return how long it takes in processor time, which other work on the machine hardly changes."""
+    began = time.process_time()
     run()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def peak(run: Callable[[], object]) -> int:
