@@ -39,7 +39,7 @@ Step = Callable[[Callable[[Tensor], Tensor]], None]
 
 @dataclass(frozen=True)
 class Round:
-    """Processor seconds of a step on the bank and of the network alone, of lending it for the first time and again, and bytes."""
+    """Processor seconds of a step on the bank and alone, of lending for the first time and again, and bytes."""
 
     shared: float
     own: float
