@@ -7,8 +7,8 @@ parameters and multiply-adds, which cost nothing. Then, with several seeds, what
 DARTS and GDAS choose, with the table's accuracy of it. What was done is kept in the output folder, so that a run that
 was stopped goes on where it was.
 
-    python benchmarks/shared_weights_nasbench201.py --data DIR [--out DIR] [--images 6000] [--size 16] [--width 16]
-        [--cells 1] [--epochs 40] [--search-epochs 6] [--scored 200] [--seeds 3] [--bank-seeds 1]
+    python benchmarks/shared_weights_nasbench201.py --data DIR [--out DIR] [--images 6000] [--size 16] [--width 8]
+        [--cells 1] [--epochs 30] [--search-epochs 8] [--scored 200] [--seeds 3] [--fair-seeds 1]
         [--methods darts,gdas]
 
 ``--data`` holds ``cifar10_train_jpeg.npz``: JPEG files one after the other as ``data``, with ``offsets`` and
@@ -41,7 +41,7 @@ from archsmith.tables.nasbench201 import cell_text
 from archsmith.task import Task, load
 
 MACHINE = Machine(threads=1)
-RECIPE = Settings(lr=0.05, batch_size=64, augment="shift_flip", label_smoothing=0.0, weight_decay=3e-4, clip=5.0)
+RECIPE = Settings(lr=0.05, batch_size=128, augment="shift_flip", label_smoothing=0.0, weight_decay=3e-4, clip=5.0)
 TABLE = nasbench201("cifar10")
 TEST = mean(TABLE.column("test_cifar10"))[:, -1]
 PATHS = {"uniform": 1, "fair": 5}  # networks in one step
@@ -52,10 +52,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("shared_weights_nasbench201"))
     parser.add_argument("--methods", default="darts,gdas")
-    numbers = {"images": 6000, "size": 16, "width": 16, "cells": 1, "epochs": 40, "search-epochs": 6, "scored": 200}
+    numbers = {"images": 6000, "size": 16, "width": 8, "cells": 1, "epochs": 30, "search-epochs": 8, "scored": 200}
     for name, default in {**numbers, "seeds": 3}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--bank-seeds", type=int, default=1)
+    parser.add_argument("--fair-seeds", type=int, default=1)
     parser.add_argument("--gate-rate", type=float, default=3e-3)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -82,10 +82,11 @@ def main() -> None:
     for seed in range(args.seeds):
         for method in args.methods.split(","):
             stage(f"{method} {seed}", partial(derived, space, task, method, seed, args))
-    for seed in range(1, args.bank_seeds):
-        for name in PATHS:
-            bank(name, seed)
-    report(results, cells, args)
+    for seed in range(1, args.seeds):
+        bank("uniform", seed)
+    for seed in range(1, args.fair_seeds):
+        bank("fair", seed)
+    report(results, cells)
 
 
 def make_task(args: argparse.Namespace) -> Task:
@@ -164,7 +165,7 @@ def share_statistics(bank: Bank, task: Task, seed: int, steps: int = 200) -> Non
 def derived(space: Space, task: Task, method: str, seed: int, args: argparse.Namespace) -> Any:
     """Search the gates of the relaxed network, and look up what they prefer."""
     gates = Gates(relaxable(space).values(), RELAXATIONS[method], seed)
-    recipe = RECIPE
+    recipe = RECIPE.scaled(0.5)
     options = {"machine": MACHINE, "seed": seed, "epochs": args.search_epochs, "gate_rate": args.gate_rate}
     found = search_gates(Bank(space, seed), gates, task, recipe, **options)
     arch = Arch(found.answers)
@@ -184,30 +185,30 @@ def better_half(scores: Any, test: Any) -> float:
     return float(spearmanr(np.asarray(scores)[good], test[good])[0])
 
 
-def report(results: dict[str, Any], cells: list[Arch], args: argparse.Namespace) -> None:
+def report(results: dict[str, Any], cells: list[Arch]) -> None:
     rows = [TABLE.row(arch) for arch in cells]
     test = TEST[rows]
     print(f"\n{len(cells)} random cells: test accuracy {test.mean():.2f} on average, best {test.max():.2f}")
     print(f"all {len(list(enumerate_archs(TABLE.space)))} cells: best {TEST.max():.2f}\n")
-    print(f"{'score':34} {'all':>7} {'better half':>12}   chosen of these cells, test accuracy")
+    params = mean(TABLE.column("params"))[rows, -1]
+    print(f"{'score':34} {'all':>7} {'better half':>12} {'with params':>12}   chosen of these cells, test accuracy")
     for name in ("params", "macs"):
         column = mean(TABLE.column(name))[rows, -1]
         rho = spearmanr(column, test)[0]
-        print(f"{name:34} {rho:7.3f} {better_half(column, test):12.3f}   {test[int(np.argmax(column))]:.2f}")
+        size = spearmanr(column, params)[0]
+        best = test[int(np.argmax(column))]
+        print(f"{name:34} {rho:7.3f} {better_half(column, test):12.3f} {size:12.3f}   {best:.2f}")
     for name in PATHS:
         for kind in ("scores", "shared_statistics"):
             found = [np.array(r[kind]) for key, r in results.items() if key.split()[0] == name]
             whole = [spearmanr(s, test)[0] for s in found]
             half = [better_half(s, test) for s in found]
             chosen = ", ".join(f"{test[int(np.argmax(s))]:.2f}" for s in found)
+            size = np.mean([spearmanr(s, params)[0] for s in found])
             label = f"{name}, {'recalibrated' if kind == 'scores' else 'shared statistics'}"
-            print(f"{label:34} {np.mean(whole):7.3f} {np.mean(half):12.3f}   {chosen}   (of each seed: "
+            print(f"{label:34} {np.mean(whole):7.3f} {np.mean(half):12.3f} {size:12.3f}   {chosen}   (of each seed: "
                   f"{', '.join(f'{w:.3f}' for w in whole)})")  # fmt: skip
     print()
-    for part in range(args.seeds):  # a search of its own looks at its own part of the cells
-        own = np.arange(part, len(cells), args.seeds)
-        scores = np.array(results["uniform 0"]["scores"])[own]
-        print(f"random search on the uniform bank, seed {part}: {test[own[int(np.argmax(scores))]]:.2f}")
     for key, r in results.items():
         print(f"{key:12} {r['test']:6.2f}   {r['chosen']}   {r['cpu_seconds'] / 60:.1f} CPU minutes")
     print(f"{sum(r['cpu_seconds'] for r in results.values()) / 60:.1f} CPU minutes in all")
