@@ -3,16 +3,18 @@
     python benchmarks/scale.py [TRIALS] [WORKERS]
 
 First a simulated study (1,000 workers and 100,000 trials unless told otherwise): the milliseconds a trial costs, of the
-loop with the strategy (processor time) and of the store (time, with what the disk takes), between 0 and 1,000 trials,
-then up to 10,000, then up to 100,000. Neither may grow. Then a real one: two worker processes and trials that take
-50 ms, and the share of the time that both are busy.
+loop with the strategy (processor time) and of the store (time, with what the disk takes), up to 1,000 trials, then up
+to 10,000, then up to 100,000. Neither may grow. Then a real one: two worker processes and trials that take 50 ms, and
+the share of the time that both are busy. With TRIALS 0 only that.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,25 +77,53 @@ def nap(proposal, run):
     return {"accuracy": run.seed / 2**32}
 
 
+@dataclass
+class Watch:
+    """Says at each mark what a trial has cost since the one before, by what has ended.
+
+    It starts with the first result: the workers are given their first trials together, which costs less.
+    """
+
+    store: Timed
+    marks: tuple[int, ...]
+    ended: int = 0
+    last: tuple[int, float, float, float] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if event.kind != "finished":
+            return
+        if self.last is None:
+            self.last = self.ended, time.process_time(), self.store.seconds, self.store.work
+        self.ended += 1
+        if self.ended in self.marks:
+            before, cpu, seconds, work = self.last
+            now, ran = time.process_time(), self.ended - before
+            stored, worked = self.store.seconds - seconds, self.store.work - work
+            print(
+                f"  up to {self.ended:>9,} trials: loop and strategy {1000 * (now - cpu - worked) / ran:.3f}, store "
+                f"{1000 * stored / ran:.3f} ({1000 * worked / ran:.3f} of the processor's)",
+                flush=True,
+            )
+            self.last = self.ended, time.process_time(), self.store.seconds, self.store.work
+
+
 def scale(name: str, strategy: Strategy, trials: int, workers: int) -> None:
-    marks = [n for n in (1_000, 10_000, 100_000, 1_000_000) if n < trials] + [trials]
     with tempfile.TemporaryDirectory() as folder:
-        store = Timed(SQLiteStore(Path(folder) / "store.sqlite"))
-        study = Study(SPACE, strategy, executor=Simulated(simulated, workers), store=store, seed=0)
-        print(f"{name}, {workers:,} simulated workers: milliseconds per trial")
-        before, begin, spent, worked = 0, time.process_time(), 0.0, 0.0
-        for mark in marks:
-            study.run(trials=mark)
-            now, ran = time.process_time(), mark - before
-            loop = (now - begin - (store.work - worked)) / ran
-            print(f"  up to {mark:>9,} trials: loop and strategy {1000 * loop:.3f}, "
-                  f"store {1000 * (store.seconds - spent) / ran:.3f}")  # fmt: skip
-            before, begin, spent, worked = mark, now, store.seconds, store.work
-        store.close()
         begin = time.perf_counter()
         store = Timed(SQLiteStore(Path(folder) / "store.sqlite"))
-        Study(SPACE, strategy, executor=Simulated(simulated, workers), store=store, seed=0)
-        print(f"  opening it again: {time.perf_counter() - begin:.1f} s")
+        watch = Watch(store, tuple(n for n in (1_000, 10_000, 100_000, 1_000_000) if n <= trials))
+        print(f"{name}, {workers:,} simulated workers: milliseconds per trial", flush=True)
+        executor = Simulated(simulated, workers)
+        study = Study(SPACE, strategy, executor=executor, store=store, seed=0, on_event=watch)
+        study.run(trials=trials)
+        store.close()
+        days, states = executor.now() / 86400, Counter(t.state for t in study.trials)
+        said = ", ".join(f"{n:,} {state}" for state, n in states.items())
+        print(f"  {days:.1f} simulated days in {time.perf_counter() - begin:.0f} s: {said}")
+        begin = time.perf_counter()
+        store = Timed(SQLiteStore(Path(folder) / "store.sqlite"))
+        Study(SPACE, dataclasses.replace(strategy), executor=Simulated(simulated, workers), store=store, seed=0)
+        print(f"  opening it again: {time.perf_counter() - begin:.1f} s", flush=True)
         store.close()
 
 
@@ -116,6 +146,7 @@ def busy(trials: int = 400, slots: int = 2) -> None:
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     workers = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000
-    scale("regularized evolution", RegularizedEvolution(SPACE, population=100, sample=25), count, workers)
-    scale("random search", RandomSearch(SPACE), count, workers)
+    if count:
+        scale("regularized evolution", RegularizedEvolution(SPACE, population=100, sample=25), count, workers)
+        scale("random search", RandomSearch(SPACE), count, workers)
     busy()

@@ -52,8 +52,9 @@ class Study:
     whose key was measured at the same fidelity is recorded ``cached`` and never run.
 
     Opening a study whose log exists replays it: the strategy is told every trial again, in order, trials that were
-    asked and never ended are run again under their numbers, and the search goes on as if it had not stopped. Raises
-    ``SpaceError`` when the log was written for other decisions, ``StoreError`` when with another seed.
+    asked and never ended are run again under their numbers, and the search goes on as if it had not stopped. Metrics
+    that were ``measured`` later count as if they had been known when the trial was asked. Raises ``SpaceError`` when
+    the log was written for other decisions, ``StoreError`` when with another seed.
 
     ``on_event`` is called with each event after it was logged and told. Once ``interrupted()`` is true the study stops,
     as by ``stop``. ``patience`` bounds how many proposals in a
@@ -102,7 +103,7 @@ class Study:
         """Why the last ``run`` ended, in plain words."""
         self._trials: dict[int, Trial] = {}
         self._counts: Counter[str] = Counter()
-        self._open: dict[int, None] = {}  # asked and not ended, in order
+        self._open: dict[int, Trial] = {}  # asked and not ended, in order
         self._submitted: set[int] = set()
         self._waiting: dict[int, int] = {}  # a trial, and the running one whose result it waits for
         self._inbox: list[Event] = []
@@ -111,6 +112,7 @@ class Study:
         self._running_kinds: dict[_Kind, int] = {}
         self._failures: Counter[_Kind] = Counter()
         self._screened: dict[str, Mapping[str, float]] = {}
+        self._replayed: set[str] = set()  # those of the screened that the log knew
         self._quickest: dict[tuple[Any, ...], float] = {}
         self._failing: list[str] = []  # the reasons of the failures since the last success
         self._idle = 0  # proposals in a row that needed no run
@@ -221,8 +223,9 @@ class Study:
         self.ended = ""
         while not self._stopping() and not self.ended:
             self._give_up_on_failures()
-            free = self.executor.slots - len(self._submitted)
-            if free <= 0 or len(self._waiting) >= self.executor.slots:
+            slots = self.executor.slots
+            free = slots + self.executor.ahead - len(self._submitted)
+            if free <= 0 or len(self._waiting) >= slots:
                 return
             budget = trials - self._spent - len(self._submitted) - len(self._waiting)
             earlier = self._earlier()
@@ -254,8 +257,7 @@ class Study:
 
     def _ask(self, n: int) -> None:
         index = len(self._trials)
-        running = [self._trials[number] for number in self._open]
-        proposals = self.strategy.ask(n, np.random.default_rng([self.seed, index]), running)
+        proposals = self.strategy.ask(n, np.random.default_rng([self.seed, index]), list(self._open.values()))
         if not proposals:
             self.ended = "nothing is left to try"
         asked, problems = [], []
@@ -281,10 +283,14 @@ class Study:
         """Return the key, the metrics known before training, and what went wrong in finding them."""
         try:
             key = self.key(arch) if self.key is not None else arch.id
-            if key not in self._screened:
+            known = self._screened.get(key)
+            # A log may come from a time when a limit of now was not asked for.
+            if known is None or (key in self._replayed and not self.limits.keys() <= known.keys()):
                 screened = {} if self.screen is None else self.screen(arch)
-                self._screened[key] = {name: float(value) for name, value in screened.items()}
-            return key, dict(self._screened[key]), ""
+                known = {**{name: float(value) for name, value in screened.items()}, **(known or {})}
+                self._screened[key] = known
+                self._replayed.discard(key)
+            return key, dict(known), ""
         except Exception as error:
             return "", {}, f"raised: {type(error).__name__}: {error} (before training)"
 
@@ -384,7 +390,7 @@ class Study:
         ended = apply_event(self._trials, event, self.objectives, self.limits)
         if event.kind == "asked" and event.trial is not None:
             asked = self._trials[event.trial]
-            self._open[asked.number] = None
+            self._open[asked.number] = asked
             if asked.source_key:
                 self._screened.setdefault(asked.source_key, asked.metrics)
         if ended is None:
@@ -464,13 +470,26 @@ class Study:
         """Read the log: check that it is of this search, and tell everything again."""
         head: Mapping[str, Any] = {"seed": self.seed, "decisions": described(self.space)}
         empty = True
+        later = self._measured_later()
         for event in self.store.events(self.name):
             if event.kind == "note" and "study" in event.data:
                 _same_search(self.name, event.data["study"], head)
+            if event.kind == "asked" and event.trial in later:
+                known = {**event.data.get("metrics", {}), **later[event.trial]}
+                event = replace(event, data={**event.data, "metrics": known})
             empty = False
             self._take(event)
+        self._replayed = set(self._screened)
         if empty:
             self.store.append(self.name, Event("note", None, {"study": head}, time.time()))
+
+    def _measured_later(self) -> dict[int | None, dict[str, float]]:
+        """Return by trial the metrics that were measured after it was asked, so that the strategy is told with them."""
+        later: dict[int | None, dict[str, float]] = {}
+        for event in self.store.events(self.name) if self.limits or len(self.objectives) > 1 else ():
+            if event.kind == "measured":
+                later.setdefault(event.trial, {}).update(event.data["metrics"])
+        return later
 
 
 _AGAIN = "not run again: the same network failed"

@@ -262,8 +262,9 @@ class Event:
     """One line of a study's log: what happened, to which trial, with which data.
 
     ``kind`` is ``"asked"`` (data: proposal, ask index, source_key, metrics known beforehand), ``"finished"`` (state,
-    metrics, seconds, reason, same_as) or ``"note"`` (anything a person should be able to read later). ``data`` is
-    JSON-ready; ``time`` is seconds since the epoch, for display only: order is the order of the log.
+    metrics, seconds, reason, same_as), ``"measured"`` (metrics found out later, such as a latency that nobody had asked
+    for) or ``"note"`` (anything a person should be able to read later). ``data`` is JSON-ready; ``time`` is seconds
+    since the epoch, for display only: order is the order of the log.
     """
 
     kind: str
@@ -290,10 +291,16 @@ def apply_event(
         return None
     before = trials[event.trial]
     metrics = {**before.metrics, **(data.get("metrics") or {})}
-    state: State = data["state"]
+    if event.kind == "measured" and before.state == "running":
+        trials[event.trial] = replace(before, metrics=metrics)
+        return None
+    state: State = before.state if event.kind == "measured" else data["state"]
     losses, violation = score(metrics, objectives, limits)
     if state not in ("complete", "cached"):
         losses, violation = (math.inf,) * len(objectives), known_violation(metrics, limits)
+    if event.kind == "measured":
+        trials[event.trial] = replace(before, metrics=metrics, losses=losses, violation=violation)
+        return None
     trials[event.trial] = Trial(
         number=before.number,
         proposal=before.proposal,

@@ -1,21 +1,3 @@
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from worker_fixtures import processes
 
-import pytest
-from trial_bodies import body
-
-from archsmith.execute import Processes
-
-
-@pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Callable[..., Processes]]:
-    made: list[Processes] = []
-
-    def make(evaluate: Any = body, **settings: Any) -> Processes:
-        made.append(Processes(evaluate, **{"folder": tmp_path, "grace": 0.3, **settings}))
-        return made[-1]
-
-    yield make
-    for executor in made:
-        executor.close()
+__all__ = ["processes"]

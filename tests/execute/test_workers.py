@@ -63,6 +63,29 @@ def test_the_trial_folder_holds_its_architecture_and_resuming_finds_it(
     assert json.loads((tmp_path / "trials" / "3" / "arch.json").read_text()) == {"do": "score", "x": 3}
 
 
+def test_where_trials_are_short_each_worker_has_its_next_one_and_none_is_lost(
+    processes: Callable[..., Processes],
+) -> None:
+    executor = processes(slots=2, grace=20.0)
+    assert executor.ahead == 0
+    for numbers, do in (((0, 1), "score"), ((2, 3), "hang"), ((4, 5), "surroundings")):
+        if numbers[0]:
+            assert executor.ahead == 2
+        for number in numbers:
+            executor.submit(make_trial(number, do))
+        if do == "score":
+            ended(executor, 2)
+        while not all(child.started_at for child in executor._children):
+            assert do == "hang" and list(executor.poll(0.05)) == []
+    first, second = executor._children
+    assert [first.following.number, second.following.number] == [4, 5]
+    executor.stop(5)
+    executor.stop(second.trial.number)
+    os.kill(first.process.pid, signal.SIGABRT)
+    events = ended(executor, 4)
+    assert [events[n].data["reason"].split(":")[0] for n in (2, 3, 4, 5)] == ["crashed", "stopped", "", "stopped"]
+
+
 def test_stopping_lets_an_evaluation_unwind(processes: Callable[..., Processes], tmp_path: Path) -> None:
     executor = processes(slots=2, grace=20.0)
     executor.submit(make_trial(0, "unwind"))

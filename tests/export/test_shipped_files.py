@@ -142,6 +142,24 @@ def test_a_process_that_hangs_is_given_up(shipped: Path, tmp_path: Path) -> None
     assert "within 2 s" in check(folder, ["safetensors"], timeout=2)[0].reason
 
 
+def test_a_format_that_takes_far_longer_than_the_networks_own_file_hangs(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifying = sys.modules[check.__module__]
+    start = verifying._start
+
+    def hanging(folder: Path, kind: str) -> subprocess.Popen[str]:
+        line = [sys.executable, "-c", "import time; time.sleep(600)"]
+        return start(folder, kind) if kind == "safetensors" else subprocess.Popen(line, stdout=-1, stderr=-1, text=True)
+
+    monkeypatch.setattr(verifying, "_start", hanging)
+    monkeypatch.setattr(verifying, "_HANGING", 1.2)
+    monkeypatch.setattr(verifying, "_HANGING_SECONDS", 0.0)
+    good, pt2, onnx = check(copied(shipped, tmp_path), ["safetensors", "pt2", "onnx"], timeout=600.0, least=0.0)
+    assert good.ok and not pt2.ok and not onnx.ok
+    assert "it was not loaded and run within" in pt2.reason and "within 600 s" not in onnx.reason
+
+
 def test_a_missing_format_is_found_and_an_unknown_one_refused(shipped: Path, tmp_path: Path) -> None:
     folder = copied(shipped, tmp_path)
     os.remove(folder / "model.onnx")

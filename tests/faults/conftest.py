@@ -1,25 +1,26 @@
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from archsmith.execute import Processes
-
 sys.path.append(str(Path(__file__).parents[1] / "execute"))  # the evaluations of every temper are there
 
-from trial_bodies import body
+from worker_fixtures import processes
+
+__all__ = ["processes"]
 
 
-@pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Callable[..., Processes]]:
-    made: list[Processes] = []
-
-    def make(evaluate: Any = body, **settings: Any) -> Processes:
-        made.append(Processes(evaluate, **{"folder": tmp_path, "grace": 0.3, **settings}))
-        return made[-1]
-
-    yield make
-    for executor in made:
-        executor.close()
+@pytest.fixture(scope="module")
+def unflushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in memory, where there is room: a killed process loses nothing that the system has taken, flushed or not,
+    and flushing a thousand times takes long."""
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1e9:
+        with tempfile.TemporaryDirectory(dir=memory) as folder:
+            yield Path(folder)
+    else:
+        yield tmp_path_factory.mktemp("unflushed")

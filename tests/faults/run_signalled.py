@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from run_killed_anywhere import settle
+from run_killed_anywhere import hurry, settle
 
 from archsmith.cli import main as command
 
@@ -111,13 +111,14 @@ def hung_up(root: Path) -> dict[str, object]:
     child = search(root, "hung", "inline", "--trials", "2", "--finalists", "1")
     when(child, lambda: phase(root, "hung", "search"))
     os.kill(child, signal.SIGHUP)
-    when(child, lambda: phase(root, "hung", "train the comparisons"))
+    when(child, lambda: "train the comparisons" in (folder_of(root, "hung") / "run.log").read_text())
     os.killpg(child, signal.SIGTERM)
     return {"code": ended(child), "log": (folder_of(root, "hung") / "run.log").read_text()}
 
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
+    hurry()
     settle(place)
     saw = {
         "ctrl_c": paused(place, "ctrl", signal.SIGINT, "search"),

@@ -18,11 +18,12 @@ def program(name: str, *arguments: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("fault", ["*=kill9", "store.mirror.after=torn:7"])
-def test_a_study_killed_at_every_place_in_turn_ends_as_if_it_had_not_been(fault, tmp_path: Path):
-    saw = program("study_killed_anywhere.py", str(tmp_path), fault)
+def test_a_study_killed_at_every_place_in_turn_ends_as_if_it_had_not_been(fault, unflushed: Path):
+    (unflushed / fault[0]).mkdir()
+    saw = program("study_killed_anywhere.py", str(unflushed / fault[0]), fault)
     assert saw["kills"] >= 11 and saw["deaths"] >= 1
 
 
-def test_a_run_killed_in_each_phase_ends_with_the_same_weights(tmp_path: Path):
-    saw = program("run_killed_anywhere.py", str(tmp_path))
+def test_a_run_killed_in_each_phase_ends_with_the_same_weights(unflushed: Path):
+    saw = program("run_killed_anywhere.py", str(unflushed))
     assert saw["history"] == saw["kills"]

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has nei
 
 
 @pytest.fixture(scope="module")
-def saw(tmp_path_factory):
-    program = [sys.executable, str(HERE / "run_signalled.py"), str(tmp_path_factory.mktemp("signals"))]
+def saw(unflushed):
+    program = [sys.executable, str(HERE / "run_signalled.py"), str(unflushed)]
     done = subprocess.run(program, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)

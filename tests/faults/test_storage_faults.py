@@ -19,12 +19,13 @@ from archsmith.errors import StoreError
 from archsmith.execute import Inline
 from archsmith.report import load_record
 from archsmith.report.tables import leaderboard_csv
+from archsmith.run import Run
 from archsmith.space import Space, choice, real
 from archsmith.store import SQLiteStore, check_log, check_store, file_system, read_mirror, repair
 from archsmith.store import disk as disk_room
 from archsmith.strategy import RandomSearch
 from archsmith.study import Study
-from archsmith.trial import Event
+from archsmith.trial import Event, Proposal
 
 SPACE = Space(model=choice("a", "b", "c", "d", name="block"), lr=real(1e-4, 1e-1, log=True, name="lr"))
 
@@ -132,6 +133,31 @@ def test_whoever_holds_the_log_is_named(path: Path) -> None:
     store.append("study", Event("note", 1))
     assert [e.trial for e in store.events("study")] == [1]
     store.close()
+
+
+def test_a_result_that_a_locked_log_did_not_take_is_in_it_when_it_is_opened_again(path: Path, tmp_path: Path) -> None:
+    store, ran, waiting = SQLiteStore(path, wait=0.0), [], path.with_name("waiting.jsonl")
+    other = sqlite3.connect(path, isolation_level=None)
+
+    def measure(proposal: Proposal, run: Run) -> dict[str, float]:
+        ran.append(run.trial)
+        if ran == [0, 1]:
+            other.execute("BEGIN IMMEDIATE")
+        return evaluate(proposal, run)
+
+    with pytest.raises(StoreError, match=r"locked.*kept in waiting\.jsonl"):
+        Study(SPACE, RandomSearch(SPACE), measure, store=store).run(trials=3)
+    store.close()
+    other.close()
+    kept = waiting.read_bytes()
+    for _ in range(2):
+        store = SQLiteStore(path)
+        with Study(SPACE, RandomSearch(SPACE), measure, store=store) as study:
+            study.run(trials=3)
+        store.close()
+        assert ran == [0, 1, 2] and [t.state for t in study.trials] == 3 * ["complete"]
+        assert not waiting.exists() and check_store(path) == []
+        waiting.write_bytes(kept)  # what is kept is of use only while nothing else was written
 
 
 def test_a_short_lock_is_waited_for(path: Path) -> None:

@@ -1,10 +1,15 @@
 """The wall: what each phase may take, and what is refused."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archsmith.errors import BudgetError
+from archsmith.estimate import Machine
+from archsmith.pipeline import work
 from archsmith.pipeline.clock import SMALLEST_S, Clock, plan
 from archsmith.pipeline.load import Load
 
@@ -48,3 +53,14 @@ def test_the_clock_counts_from_when_the_command_was_called():
     clock = Clock(100.0, started=0.0)
     assert clock.elapsed() > 0
     assert Clock(5.0, started=-1e9).left() == 0.0
+
+
+def test_a_trial_in_a_worker_has_limits_of_time_memory_and_progress(monkeypatch, tmp_path):
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(work, "Processes", lambda *positional, **named: given.update(named))
+    asked: Any = SimpleNamespace(executor="processes", seed=0)
+    unused: Any = None
+    search = work.Work(asked, *[unused] * 2, tmp_path, *[unused] * 5, machine=Machine())
+    search._executor(unused, True, share=1000.0)
+    assert given["trial_seconds"] == 600 and given["memory_bytes"] >= 1e9
+    assert given["stall_seconds"] == work.STALLED_S > 30, "a training saves its state every 30 seconds"

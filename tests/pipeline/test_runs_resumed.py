@@ -85,12 +85,18 @@ def test_a_paused_run_says_how_to_go_on_and_does_with_other_wishes(tmp_path):
     assert record.status == "paused" == list_runs(tmp_path / "runs")[0]["status"]
     assert sum(t.state == "complete" for t in record.trials) == 3
     result = archsmith.resume(
-        folder, data=data(), space=space(4, 6, 8), limits={"params": 200}, objectives=["accuracy", "params"]
-    )
+        folder, data=data(), space=space(4, 6, 8), objectives=["accuracy", "params"],
+        limits={"params": 200, "latency_ms": "10s"},
+    )  # fmt: skip
     assert result.best.metrics["params"] <= 200
+    measured = [
+        e for e in map(json.loads, (folder / "events.jsonl").read_text().splitlines()) if e["kind"] == "measured"
+    ]
+    assert len(measured) == 3 and all(0 < e["data"]["metrics"]["latency_ms"] < 10_000 for e in measured)
+    assert result.data["best"]["trial"] < 3, "what was tried before the limit was set is not chosen any more"
     assert [o["metric"] for o in result.data["objectives"]] == ["accuracy", "params"]
     assert result.data["task"]["test_openings"] == 1
-    assert tomllib.loads((folder / "run.toml").read_text())["limits"] == {"params": 200}
+    assert tomllib.loads((folder / "run.toml").read_text())["limits"] == {"latency_ms": 1e4, "params": 200}
     assert load_record(folder).status == "finished"
 
 

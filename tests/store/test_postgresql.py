@@ -299,8 +299,11 @@ def test_what_does_not_pass_is_told_with_what_to_do(postgres: Any, schema: str, 
     assert numbers(store) == [0, 1]
 
 
-def test_a_server_that_does_not_come_back_is_given_up_on_after_a_while(postgres: Any, opened: Open) -> None:
-    store = opened(wait=0.5)
+def test_a_server_that_does_not_come_back_is_given_up_on_and_what_it_did_not_take_is_kept(
+    postgres: Any, opened: Open, tmp_path: Path
+) -> None:
+    mirror = tmp_path / "events.jsonl"
+    store = opened(wait=0.5, mirror=mirror)
     store.append("s", Event("note", 0))
     postgres.control("stop", "-m", "fast")
     try:
@@ -310,6 +313,10 @@ def test_a_server_that_does_not_come_back_is_given_up_on_after_a_while(postgres:
             opened()
     finally:
         postgres.control("start")
+    store.close()
+    assert mirror.with_name("waiting.jsonl").exists()
+    assert numbers(opened(mirror=mirror)) == [0, 1] == [e.trial for e in read_mirror(mirror)]
+    assert not mirror.with_name("waiting.jsonl").exists()
     store.append("s", Event("note", 1))
     assert numbers(store) == [0, 1]
 

@@ -14,7 +14,7 @@ SPACE = Space(rate=real(0.0, 1.0, name="rate"))
 class Frozen:
     """An executor whose first worker does not answer until long after the study has given its trial up."""
 
-    slots, deadline = 1, None
+    slots, ahead, deadline = 1, 0, None
 
     def __init__(self) -> None:
         self.clock, self.submitted, self.late = 0.0, [], []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,6 +177,27 @@ def test_limits_may_change_between_runs() -> None:
     tighter = Study(SPACE, RandomSearch(SPACE), evaluate, limits={"params": 2}, screen=screen, store=log, seed=3)
     assert tighter.best is not None and tighter.best.metrics["params"] <= 2
     assert all(t.metrics["params"] <= 2 for t in tighter.front)
+
+
+def test_a_limit_that_nobody_asked_for_before_counts_as_far_as_it_was_measured() -> None:
+    def timed(arch: Arch) -> dict[str, float]:
+        return {**screen(arch), "latency": float(arch["x0"])}
+
+    log = MemoryStore()
+    first = open_study(STRATEGIES["halving"], log).run(trials=12)
+    for trial in first.trials[::2]:
+        log.append("study", Event("measured", trial.number, {"metrics": {"latency": float(trial.arch["x0"])}}))
+    told: list[Trial] = []
+    strategy: Any = STRATEGIES["halving"](SPACE)
+    tell, strategy.tell = strategy.tell, lambda trial: (told.append(trial), tell(trial))
+    second = Study(SPACE, strategy, evaluate, limits={"latency": 1}, screen=timed, key=key, store=log, seed=3)
+    known = [t for t in told if t.number % 2 == 0 and t.state == "complete"]
+    assert known and all((t.violation > 0) == (t.arch["x0"] == 2) for t in known)
+    assert {t.number: t.violation for t in known}.items() <= {t.number: t.violation for t in second.trials}.items()
+    assert all(t.number % 2 == 0 and t.arch["x0"] < 2 for t in second.front)
+    second.run(trials=24)
+    assert not any("no_metrics" in t.reason for t in second.trials)
+    assert all("latency" in t.metrics for t in second.trials[len(first.trials) :])
 
 
 def test_inline_folder_holds_every_trial(tmp_path: Path) -> None:

@@ -34,13 +34,18 @@ _LONGEST_DEATH = 10.0  # seconds a killed process may take to be gone
 
 @dataclass(eq=False)
 class Child:
-    """A worker process, the connection to it, and the trial it has."""
+    """A worker process, the connection to it, the trial it has, and the ``following`` one that it was sent already.
+
+    ``skipping`` tells that the following one was stopped before its turn came.
+    """
 
     process: SpawnProcess
     connection: Connection[Any, Any]
     sender: threading.Thread
     mark: str
     trial: Trial | None = None
+    following: Trial | None = None
+    skipping: bool = False
     ready: bool = False
     mute: bool = False
     born_at: float = field(default_factory=time.monotonic)

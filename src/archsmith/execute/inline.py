@@ -27,6 +27,7 @@ class Inline:
     """
 
     slots = 1
+    ahead = 0
 
     def __init__(
         self,

@@ -20,7 +20,6 @@ from archsmith.execute.reasons import Failure, Reason, failure_of, failure_of_ex
 from archsmith.execute.trials import (
     SMALLER,
     Outcome,
-    earliest,
     finished,
     make_run,
     positive,
@@ -35,6 +34,8 @@ __all__ = ["Processes"]
 _LOOK = 0.5  # seconds: a worker's death is seen at once, but by a look when a process it left behind hides it
 _LONGEST_START = 300.0
 _LONGEST_BEGIN = 60.0  # seconds in which a worker that is awake must begin what it was given
+_LOOKED_BACK = 16  # trials
+_SHORT = 0.5  # seconds: the longest of the last trials, where the next one waits at its worker already
 
 
 class Processes:
@@ -54,6 +55,9 @@ class Processes:
     of memory, or is killed for want of it, is tried once more with half the batch (``Run.batch_scale``).
     ``stall_seconds`` is how long a trial may show no sign of life in its folder, neither in its log nor its curve nor
     its checkpoints; at half of that its log says so, and then it is killed.
+
+    Where several run side by side and all of late took less than half a second, ``ahead`` asks for more trials than
+    slots, and each worker is sent its next one while it has one: thinking of it and writing it down takes milliseconds.
 
     Workers ignore Ctrl+C, which is the controller's to decide on, and end when the controller is gone.
 
@@ -95,10 +99,16 @@ class Processes:
         self._children: list[Child] = []
         self._again: set[int] = set()
         self._smaller: dict[int, tuple[str, float]] = {}  # trials tried again: why, and the seconds spent before
+        self._lately: deque[float] = deque(maxlen=_LOOKED_BACK)  # the seconds of the last trials
         self._done: list[Event] = []
         self._closed = False
         Child.pack(io.BytesIO(), evaluate, initialize)
         atexit.register(self.close)
+
+    @property
+    def ahead(self) -> int:
+        """One trial for each slot where the last trials were so short that waiting for the next one would show."""
+        return self.slots if self.slots > 1 and self._lately and max(self._lately) < _SHORT else 0
 
     def prepare(self) -> None:
         """Start the workers that are not there yet, so that they wake up while something else is done.
@@ -145,6 +155,8 @@ class Processes:
             self._waiting.remove(waiting)
             self._finish(waiting, Outcome(failure=Failure(Reason.stopped)))
         for child in list(self._children):
+            if child.following is not None and child.following.number == trial:
+                child.skipping = True  # it cannot be called back; once its turn comes, its worker ends
             if child.trial is not None and child.trial.number == trial and child.stopped_at is None:
                 child.stopped_at = self.now()
                 if not child.ask_to_stop():
@@ -170,6 +182,7 @@ class Processes:
             free = [c for c in self._children if c.trial is None]
             idle = next((c for c in free if c.ready), free[0] if free else None)
             if idle is None and len(self._children) >= self.slots:
+                self._give_ahead()
                 return
             trial = self._waiting.popleft()
             if self.deadline is not None and self.now() >= self.deadline:
@@ -186,27 +199,34 @@ class Processes:
             else:
                 idle.trial = trial
                 if idle.ready:
-                    self._send(idle)
+                    self._send(idle, trial)
+
+    def _give_ahead(self) -> None:
+        """Send each busy worker its next trial, where trials are short."""
+        busy = [c for c in self._children if c.started_at and c.following is None and c.stopped_at is None]
+        for child in busy[: len(self._waiting) if self.ahead else 0]:
+            child.following = self._waiting.popleft()
+            self._send(child, child.following)
 
     def _start(self) -> Child:
         return Child.start(self.evaluate, self.initialize, self.threads, self.log_bytes)
 
-    def _send(self, child: Child) -> None:
-        trial = child.trial
-        assert trial is not None
-        seconds = earliest(None if self.deadline is None else self.deadline - self.now(), self.trial_seconds)
+    def _send(self, child: Child, trial: Trial) -> None:
         try:
             scale = SMALLER if trial.number in self._smaller else 1.0
             run = make_run(trial, self.folder, self.seed, None)
             kind, data = type(trial.proposal), trial.proposal.to_json()
-            places = (run.folder, run.resume_folder)
-            job = Job(kind, data, trial.number, run.seed, *places, seconds, scale, self.memory_bytes)
+            places, most = (run.folder, run.resume_folder), self.memory_bytes
+            job = Job(kind, data, trial.number, run.seed, *places, self.trial_seconds, scale, most, self.deadline)
             child.given_at = self.now()
             child.send(job)
         except (BrokenPipeError, ConnectionResetError):
             return  # it is dead, which the next look finds
         except OSError as error:  # such as a folder that cannot be made
-            child.trial = None
+            if child.trial is trial:
+                child.trial = None
+            else:
+                child.following = None
             self._finish(trial, Outcome(failure=failure_of(error)))
 
     def _listen(self, child: Child) -> None:
@@ -215,7 +235,7 @@ class Processes:
             if word == "ready":
                 child.ready = True
                 if child.trial is not None:
-                    self._send(child)
+                    self._send(child, child.trial)
             elif word == "started":
                 child.started_at = child.sign_at = self.now()
                 child.signs = ()
@@ -224,9 +244,15 @@ class Processes:
                 return
             elif child.trial is not None:
                 trial, begin = child.trial, child.started_at
-                child.trial = child.started_at = child.stopped_at = None
+                child.trial, child.following = child.following, None
+                child.started_at = child.stopped_at = None
+                child.given_at = self.now()
                 spent = said.seconds or self.now() - (begin or self.now())
+                self._lately.append(spent)
                 self._finish(trial, replace(said, seconds=spent))
+                if child.skipping:
+                    self._bury(child, Reason.stopped)
+                    return
         if dead or child.mute:
             self._bury(child)
         elif self.now() >= self._kill_at(child):
@@ -276,7 +302,11 @@ class Processes:
         """Make sure that a child and all it started are dead; tell what became of its trial."""
         self._children.remove(child)
         code, peak = child.kill()
-        trial = child.trial
+        trial, following = child.trial, child.following
+        if following is not None and (child.skipping or self._closed):
+            self._finish(following, Outcome(failure=Failure(Reason.closed if self._closed else Reason.stopped)))
+        elif following is not None:
+            self._waiting.appendleft(following)
         if trial is None:
             return
         if reason is None and child.ready and child.started_at is None and trial.number not in self._again:

@@ -45,6 +45,15 @@ class Executor(Protocol):
         """How many trials run side by side; more may be submitted, and wait in order."""
         ...
 
+    @property
+    def ahead(self) -> int:
+        """How many more it would like to be given now, so that no slot is idle while a study thinks of the next one.
+
+        0 where the order of results is fixed, and where trials are long: whatever is asked for early is asked for
+        before the latest results are known.
+        """
+        ...
+
     def now(self) -> float:
         """Return the seconds on this executor's own clock, whose zero means nothing."""
         ...

@@ -106,6 +106,8 @@ class Ray:
             self.close()
             raise
 
+    ahead = 0
+
     @property
     def slots(self) -> int:
         """How many trials run side by side; with the nodes, this changes while a search runs."""

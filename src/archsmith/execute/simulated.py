@@ -41,6 +41,8 @@ class Simulated:
     The simulator backend of Syne Tune (Salinas et al., 2022) is the model.
     """
 
+    ahead = 0
+
     def __init__(
         self,
         evaluate: TimedEvaluation,

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from archsmith.execute.reasons import Failure, Reason, failure_of
-from archsmith.execute.trials import Outcome, attempt
+from archsmith.execute.trials import Outcome, attempt, earliest
 from archsmith.run import Run
 from archsmith.trial import Proposal
 
@@ -38,7 +38,10 @@ _LOOK = 0.1  # seconds between two looks at the length of a log: a fast disk tak
 
 @dataclass(frozen=True)
 class Job:
-    """One trial on its way to a worker: plain data, the seconds that are left for it, and the bytes it may take."""
+    """One trial on its way to a worker: plain data, the seconds and the bytes it may take.
+
+    ``deadline`` is a time of ``time.monotonic``, for a worker on the same machine.
+    """
 
     kind: type[Proposal]
     proposal: dict[str, Any]
@@ -49,6 +52,7 @@ class Job:
     seconds: float | None
     batch_scale: float = 1.0
     memory_bytes: int | None = None
+    deadline: float | None = None
 
 
 @dataclass
@@ -154,7 +158,9 @@ def _work(evaluate: Callable[..., Any], job: Job, log_bytes: int) -> Outcome:
     global _stoppable, _interruption
     _interruption = _Interruption()
     mark = os.environ.get(MARK, "")
-    deadline = None if job.seconds is None else time.monotonic() + job.seconds
+    if job.deadline is not None and time.monotonic() >= job.deadline:
+        return Outcome(failure=Failure(Reason.deadline))
+    deadline = earliest(job.deadline, None if job.seconds is None else time.monotonic() + job.seconds)
     places = (job.folder, job.resume_folder)
     run = Run(job.trial, job.seed, *places, deadline, interrupted=_interruption, batch_scale=job.batch_scale)
     try:

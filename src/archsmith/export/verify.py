@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = ["TOLERANCE", "Verified", "check", "verify"]
 
 TOLERANCE = 1e-4  # of the largest output, or of 1 where that is smaller
 _TIMEOUT_SECONDS = 180.0
+_HANGING, _HANGING_SECONDS = 5.0, 10.0  # times as long as another file took, and never less
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,26 @@ def verify(
 
 
 def check(
-    folder: Path | str, formats: Sequence[str] | None = None, timeout: float = _TIMEOUT_SECONDS
+    folder: Path | str,
+    formats: Sequence[str] | None = None,
+    timeout: float = _TIMEOUT_SECONDS,
+    least: float | None = None,
 ) -> list[Verified]:
-    """Do what ``verify`` does, but leave it to the caller to look for findings that are not ``ok``."""
+    """Do what ``verify`` does, but leave it to the caller to look for findings that are not ``ok``.
+
+    ``timeout`` is how many seconds a file may take. Where ``least`` is given a file counts as hanging earlier, after
+    that many seconds or five times as many as the network's own file took, whichever is more: a slow machine is slow
+    for all of them.
+    """
     folder = Path(folder)
     wanted = [f for f in FORMATS if (f in formats if formats is not None else (folder / FILES[f]).exists())]
     # Two at a time keeps two cores busy; ONNX comes last and alone, because its latency is measured.
     started = [(f, _start(folder, f)) for f in wanted if f != "onnx"]
-    found = [_finish(folder, f, process, timeout) for f, process in started]
+    begin, found = time.monotonic(), list[Verified]()
+    for kind, process in started:
+        found.append(_finish(folder, kind, process, max(0.5, begin + timeout - time.monotonic())))
+        if kind == "safetensors" and least is not None:
+            timeout = min(timeout, max(least, _HANGING * (time.monotonic() - begin), _HANGING_SECONDS))
     found += [_finish(folder, f, _start(folder, f), timeout) for f in wanted if f == "onnx"]
     _record(found, reference_path(folder).with_name("verify.json"))
     return found

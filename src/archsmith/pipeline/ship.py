@@ -130,7 +130,8 @@ def _exports(work: Work, best: Path) -> list[dict[str, Any]]:
             error = str(raised)
     done = [f for f in wanted if (best / FILES[f]).is_file()]
     failed += [_failure(f, error) for f in wanted if f not in done]
-    found = check(best, ["safetensors", *done], timeout=max(work.clock.left(REPORTING_S), LEAST_CHECKING_S))
+    left = work.clock.left(REPORTING_S)
+    found = check(best, ["safetensors", *done], timeout=max(left, LEAST_CHECKING_S), least=left)
     return [*(v.to_json() for v in found), *failed]
 
 

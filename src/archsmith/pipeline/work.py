@@ -20,6 +20,7 @@ from archsmith.build.source import source_key
 from archsmith.errors import BudgetError, LimitError, UsageError
 from archsmith.estimate import CrossValidated, Machine, Settings, TrainEstimator, measure_machine, unmeasured_machine
 from archsmith.execute import Executor, Inline, Processes, Ray
+from archsmith.pipeline.added import measure_added
 from archsmith.pipeline.clock import Clock, Shares
 from archsmith.pipeline.comparisons import Comparison, boosting, contenders, train_contenders
 from archsmith.pipeline.finalists import Finalist, choose, train_finalists, wanted_epochs
@@ -45,11 +46,13 @@ __all__ = [
     "LEAST_EPOCHS",
     "LEAST_SECONDS",
     "LONG_ENOUGH",
+    "MEASURED_LATER",
     "MOST_CANDIDATES",
     "MOST_KEPT_BACK",
     "MOST_MEMORY",
     "MOST_OF_SEARCH",
     "RUNGS",
+    "STALLED_S",
     "Progress",
     "Work",
     "costs",
@@ -64,6 +67,8 @@ LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
 MOST_OF_SEARCH = 0.6  # of the time for searching, what one trial may take: about twice what the longest should
 LEAST_SECONDS = 30.0
+MEASURED_LATER = 0.25  # of the time for searching, what measuring earlier trials anew may take
+STALLED_S = 600.0  # a training saves its state every 30 seconds
 MOST_MEMORY = 0.8  # of the memory that is free, what all trials together may take
 MOST_CANDIDATES = 12
 MOST_KEPT_BACK = 0.75  # of what is left when the final training begins, the most that is kept for what comes after
@@ -234,6 +239,8 @@ class Work:
         estimator = TrainEstimator(self.task, self.space, machine, rungs[-1])
         if unit == "cost":
             estimator = replace(estimator, pace=self.pace, full_cost=rungs[-1])
+        store = self._store()
+        self._measure_added(store, share)
         executor = self._executor(CrossValidated(estimator) if self.request.folds else estimator, workers, share)
         self.quota = Quota.of(self.folder)
         self.study = Study(
@@ -244,7 +251,7 @@ class Work:
             screen=self.screen,
             key=lambda arch: source_key(self.space, arch),
             executor=executor,
-            store=self._store(),
+            store=store,
             folder=self.folder,
             seed=self.request.seed,
             name=self.folder.name,
@@ -264,6 +271,16 @@ class Work:
         self.journal.put("searched", {"ended": self.study.ended})
         self.tempo = corrected(self.pace, self.study.trials)
         self.pause.check()
+
+    def _measure_added(self, store: Store, share: float) -> None:
+        """Measure what was not asked for when earlier trials ran, as after a limit was added to a run."""
+        assert self.screen is not None
+        seconds = math.inf if self.request.trials else max(MEASURED_LATER * share, LEAST_SECONDS)
+        wanted = (self.request.objectives, self.limits)
+        done, left = measure_added(store, self.folder.name, self.screen, *wanted, seconds)
+        if done or left:
+            rest = f"; {left} were not, and are left out" if left else ""
+            self.note(f"{done} earlier trials were measured for what is asked for now{rest}")
 
     def _rungs(self, share: float) -> tuple[str, tuple[float, ...]]:
         """Return what is spent at each rung, and its unit.
@@ -319,6 +336,7 @@ class Work:
                 initialize=torch.set_num_threads,
                 trial_seconds=max(MOST_OF_SEARCH * share, LEAST_SECONDS),
                 memory_bytes=_memory(machine),
+                stall_seconds=STALLED_S,
             )
         except UsageError as error:  # such as a space made of functions that another process cannot find
             if self.request.executor == "processes":

@@ -18,7 +18,7 @@ from archsmith.trial import Event
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Mirror", "mirror_path", "mirror_rows", "read_mirror"]
+__all__ = ["Mirror", "mirror_path", "mirror_rows", "read_mirror", "row_line"]
 
 _TAIL = 2**16
 _LONGEST = 2**26  # bytes of a line that is still read
@@ -76,7 +76,7 @@ class Mirror:
         size = 0
         try:
             size = os.fstat(self._file).st_size
-            left = memoryview(b"".join(_line(row) for row in rows))
+            left = memoryview(b"".join(map(row_line, rows)))
             while left:
                 left = left[os.write(self._file, left) :]
         except OSError as error:
@@ -119,7 +119,8 @@ def read_mirror(path: Path | str, study: str | None = None) -> Iterator[Event]:
             yield Event(row["kind"], row["trial"], decode(row["data"]), row["time"])
 
 
-def _line(row: Row) -> bytes:
+def row_line(row: Row) -> bytes:
+    """Return a row as the line of a mirror."""
     head = json.dumps({name: row[name] for name in ("id", "study", "sequence", "kind", "trial", "time")})
     return f'{head[:-1]}, "data": {row["data"]}}}\n'.encode("ascii")
 

@@ -15,7 +15,9 @@ from archsmith.errors import StoreError
 from archsmith.store import schema
 from archsmith.store.codec import check_name
 from archsmith.store.mirror import Mirror
+from archsmith.store.schema import Row
 from archsmith.store.server import Server
+from archsmith.store.spool import Spool
 from archsmith.store.sql import number, read, to_rows
 from archsmith.trial import Event
 
@@ -38,7 +40,8 @@ class PostgreSQLStore:
     every event is there exactly once. A store that was away for so long that another became the writer is refused.
 
     ``mirror`` is the path of a plain-text copy, ``events.jsonl``, of the one study that is then written, from which
-    the run can be shown and salvaged without the server.
+    the run can be shown and salvaged without the server. What the server did not take is kept beside it, in
+    ``waiting.jsonl``, and added when the study is next opened to be written.
 
     Raises ``StoreError``, ``MissingExtra`` without psycopg, and ``UsageError`` for what is no address. No message
     holds the password.
@@ -61,8 +64,10 @@ class PostgreSQLStore:
         self._closed = False
         self._owned: dict[str, int] = {}
         self._mirror: Mirror | None = None
+        self._spool: Spool | None = None
         if mirror is not None:
             self._mirror = _open_mirror(Path(mirror))
+            self._spool = Spool(Path(mirror))
         try:
             self._patiently(lambda connection: None)
         except BaseException:
@@ -90,7 +95,27 @@ class PostgreSQLStore:
             return
         if self.readonly:
             raise StoreError(f"{self.address} was opened for reading only, and cannot be written.")
+        with self._lock:
+            self._begin(study)
+            try:
+                self._append(study, rows)
+            except StoreError as error:
+                if self._spool is None or self._closed or not self._spool.keep(rows, self._owned[study]):
+                    raise
+                raise StoreError(f"{error} What it did not take is kept in {self._spool.path}.") from error
 
+    def _begin(self, study: str) -> None:
+        """Become the one writer of a study, and add what its last owner could not write."""
+        if study in self._owned or self.readonly:
+            return
+        self._patiently(lambda connection: self._claim(connection, study))
+        for waiting, rows in self._spool.read(self._owned[study]) if self._spool is not None else ():
+            if waiting == study:
+                self._append(study, rows)
+        if self._spool is not None:
+            self._spool.clear()
+
+    def _append(self, study: str, rows: list[Row]) -> None:
         def write(connection: Connection) -> None:
             self._claim(connection, study)
             number(rows, self._owned[study])
@@ -106,11 +131,12 @@ class PostgreSQLStore:
                         "was broken. This one stops; what the other recorded is kept."
                     ) from None
 
-        with self._lock:
-            self._patiently(write)
-            self._owned[study] = rows[-1]["sequence"]
-            if self._mirror is not None:
-                self._mirror.write([{**row, "id": row["sequence"]} for row in rows])
+        self._patiently(write)
+        self._owned[study] = rows[-1]["sequence"]
+        if self._mirror is not None:
+            self._mirror.write([{**row, "id": row["sequence"]} for row in rows])
+        if self._spool is not None and self._spool.used:
+            self._spool.clear()
 
     def events(self, study: str, after: int = 0) -> Iterator[Event]:
         """Yield the events of a study in order, without the first ``after``."""
@@ -118,11 +144,11 @@ class PostgreSQLStore:
 
         def page(after: int) -> Sequence[Sequence[object]]:
             def look(connection: Connection) -> Sequence[Sequence[object]]:
-                if not self.readonly:
-                    self._claim(connection, study)
                 return schema.events_after(connection, study, after)
 
-            return self._patiently(look)
+            with self._lock:
+                self._begin(study)
+                return self._patiently(look)
 
         return read(page, after, self.address)
 

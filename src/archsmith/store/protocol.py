@@ -16,8 +16,9 @@ class Store(Protocol):
     The laws:
 
     - ``append`` and ``append_many`` are the only writes. Nothing that was appended ever changes or goes away.
-    - What they returned from is durable, as far as the store reaches at all; what they raised on is not there.
-      ``append_many`` is all or nothing.
+    - What they returned from is durable, as far as the store reaches at all; what they raised on is not there. (A store
+      may keep that aside, and add it when it is opened again, if nothing else was appended since.) ``append_many`` is
+      all or nothing.
     - ``events`` yields a study's events in the order in which they were appended. The first has number 1 and there
       are no gaps, so ``after=k`` leaves out exactly the first ``k``, and a reader that has seen ``k`` asks for those
       after ``k``. It yields at least what was there when it was called. A study that is not there has no events.

@@ -16,6 +16,8 @@ from archsmith.failpoint import hit
 from archsmith.store import schema
 from archsmith.store.codec import check_name
 from archsmith.store.mirror import Mirror, mirror_path
+from archsmith.store.schema import Row
+from archsmith.store.spool import Spool
 from archsmith.store.sql import number, owner_line, owner_words, read, to_rows
 from archsmith.store.sqlite_file import (
     changes_size,
@@ -43,8 +45,9 @@ class SQLiteStore:
     Opened ``readonly``, nothing needs to be writable, so a run folder can be read from wherever it was copied to.
     ``wait`` is how many seconds to wait for another program that has locked the file.
 
-    Every append is on the disk when it returns (WAL with ``synchronous=FULL``). Closing leaves one plain file without
-    companions.
+    Every append is on the disk when it returns (WAL with ``synchronous=FULL``). What the file did not take, because
+    another program had it locked for long, is kept in ``waiting.jsonl`` and added when the store is next opened to be
+    written. Closing leaves one plain file without companions.
 
     Raises ``StoreError``.
     """
@@ -56,6 +59,7 @@ class SQLiteStore:
         self._lock = threading.RLock()
         self._engine: Engine | None = None
         self._mirror: Mirror | None = None
+        self._spool = Spool(mirror_path(self.path))
         self._copy: TemporaryDirectory[str] | None = None
         self._sequences: dict[str, int] = {}
         self._last = 0
@@ -90,9 +94,19 @@ class SQLiteStore:
         rows = to_rows(study, events)
         if not rows:
             return
-        with self._lock, self._connected() as connection:
-            if self._mirror is None:
-                raise StoreError(f"{self.path} was opened for reading only, and cannot be written.")
+        if self._engine is not None and self._mirror is None:
+            raise StoreError(f"{self.path} was opened for reading only, and cannot be written.")
+        with self._lock:
+            try:
+                self._append(study, rows)
+            except StoreError as error:
+                if self._engine is None or not self._spool.keep(rows, self._last):
+                    raise
+                raise StoreError(f"{error} What it did not take is kept in {self._spool.path.name}.") from error
+
+    def _append(self, study: str, rows: list[Row]) -> None:
+        assert self._mirror is not None or self._engine is None
+        with self._connected() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             sequence = self._sequences.get(study)
             if sequence is None:
@@ -105,9 +119,12 @@ class SQLiteStore:
             hit("store.commit.written")
             connection.commit()
             hit("store.commit.after")
-            self._last, self._sequences[study] = rows[-1]["id"], rows[-1]["sequence"]
+        self._last, self._sequences[study] = rows[-1]["id"], rows[-1]["sequence"]
+        if self._mirror is not None:
             self._mirror.write(rows)
             hit("store.mirror.after", self._mirror.path)
+        if self._spool.used:
+            self._spool.clear()
 
     def events(self, study: str, after: int = 0) -> Iterator[Event]:
         """Yield the events of a study in order, without the first ``after``."""
@@ -167,6 +184,9 @@ class SQLiteStore:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 schema.set_fact(connection, "owner", owner_line())
                 connection.commit()
+            for study, rows in self._spool.read(self._last):
+                self._append(study, rows)
+            self._spool.clear()
             hit("store.opened")
         except BaseException:
             self.close()

@@ -100,7 +100,7 @@ def table_follows_from_the_mirror(
 
 def nothing_is_left_behind(folder: Path, children: Collection[int] = ()) -> None:
     """No temporary file is left in the folder, and this process has no child (but ``children``) and no open port."""
-    patterns = ("*.tmp", ".tmp-*", "*.new", "*-wal", "*-shm", "*-journal")
+    patterns = ("*.tmp", ".tmp-*", "*.new", "*waiting.jsonl", "*-wal", "*-shm", "*-journal")
     left = sorted(str(p.relative_to(folder)) for pattern in patterns for p in folder.rglob(pattern))
     assert not left, f"left behind: {', '.join(left)}"
     me = psutil.Process()

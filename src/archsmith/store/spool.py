@@ -1,0 +1,55 @@
+"""What a database did not take, kept beside it until it is opened again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from archsmith.errors import StoreError
+from archsmith.files import write_bytes
+from archsmith.store.mirror import mirror_rows, row_line
+from archsmith.store.schema import Row
+
+__all__ = ["Spool"]
+
+
+class Spool:
+    """The file ``waiting.jsonl`` beside a log: events that could not be written, such as the result of a long trial
+    that ended while another program had the log locked.
+
+    They follow the number of the log's last event, and are of use only as long as that is still its last one:
+    whoever wrote on has run their trials again.
+    """
+
+    def __init__(self, mirror: Path) -> None:
+        self.path = mirror.with_name(mirror.name.replace("events", "waiting"))
+        self.used = False
+
+    def keep(self, rows: Sequence[Row], after: int) -> bool:
+        """Keep rows that were to follow the event ``after``; return False where the disk does not take them either."""
+        kept = [row for _, rows in self.read(after) for row in rows]
+        known = {(row["study"], row["kind"], row["trial"]) for row in kept if row["kind"] != "note"}
+        kept += [row for row in rows if (row["study"], row["kind"], row["trial"]) not in known]
+        lines = [row_line({**row, "id": after + step, "sequence": 0}) for step, row in enumerate(kept, start=1)]
+        try:
+            write_bytes(self.path, b"".join(lines), "store.spool")
+        except OSError:
+            return False
+        self.used = True
+        return True
+
+    def read(self, after: int) -> list[tuple[str, list[Row]]]:
+        """Return by study what is kept and follows the event ``after``, in order; what can be read of it."""
+        rows: list[Row] = []
+        with contextlib.suppress(StoreError):
+            rows = [row for row in mirror_rows(self.path) if row is not None]
+        if not rows or rows[0]["id"] != after + 1:
+            return []
+        return [(study, [r for r in rows if r["study"] == study]) for study in dict.fromkeys(r["study"] for r in rows)]
+
+    def clear(self) -> None:
+        """Forget what was kept, since it is in the log now, or of no use any more."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+        self.used = False
