@@ -178,6 +178,11 @@ class Study:
         """
         self._stop.set()
 
+    def abandon(self, reason: str) -> None:
+        """End what was asked, is not over and does not run, as ``stopped``: a search that is over runs nothing again."""
+        for number in [n for n in self._open if n not in self._submitted and n not in self._waiting]:
+            self._finish(number, {"state": "stopped", "reason": reason})
+
     def _stopping(self) -> bool:
         return self._stop.is_set() or self.interrupted()
 
@@ -211,8 +216,10 @@ class Study:
         if self._stopping():
             self._halt()
             self.ended = "stopped"
-        else:
-            self._give_up_on_limits()
+            return
+        if self._left() < math.inf:
+            self.abandon(f"deadline: the trial could not go on, for {self.ended}")
+        self._give_up_on_limits()
 
     def _left(self) -> float:
         deadline = self.executor.deadline

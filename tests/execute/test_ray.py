@@ -74,7 +74,7 @@ def _of_ray(folder: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def connected(cluster: Any) -> None:
+def connected(cluster: Any, turned_away: Any) -> None:
     ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.CRITICAL)
 
 
@@ -159,37 +159,48 @@ def test_it_obeys_every_law_of_an_executor(law: ExecutorLaw, connected: None) ->
 # What is lost is begun again, and counts once.
 
 
-def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(on_ray: Any, tmp_path: Path) -> None:
-    executor = on_ray()
-    executor.submit(make_trial(0, "die once"))
-    data = ended(executor, 1)[0].data
-    assert data["state"] == "complete" and data["metrics"]["went_on"] == 1.0
-    log = (tmp_path / "trials" / "0" / "log.txt").read_text()
-    assert "[attempt 2 of 3: its process was killed or crashed]" in log
-    assert not (tmp_path / "attempts").exists()
+@dataclass(frozen=True)
+class Lossy:
+    """What became of a few trials that ran together and some of which kill their processes."""
+
+    executor: Ray
+    folder: Path
+    data: Mapping[int, Mapping[str, Any]]
 
 
-def test_a_trial_that_kills_every_process_fails_and_hurts_no_other(on_ray: Any) -> None:
-    executor = on_ray(attempts=2)
-    for number, do in enumerate(("die", "score", "score")):
+@pytest.fixture(scope="module")
+def lossy(connected: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lossy]:
+    folder = tmp_path_factory.mktemp("lossy")
+    executor = Ray(body, folder, grace=0.5, patience=1.0, attempts=2)
+    for number, do in enumerate(("die once", "die", "leave an orphan", "score", "score")):
         executor.submit(make_trial(number, do))
-    events = ended(executor, 3)
-    assert [events[n].data["state"] for n in range(3)] == ["failed", "complete", "complete"]
-    assert events[0].data["reason"].startswith("killed: its process was killed or crashed, in the last of 2 attempts")
+    data = {number: event.data for number, event in ended(executor, 5).items()}
+    yield Lossy(executor, folder, data)
+    executor.close()
 
 
-def test_what_a_lost_attempt_still_writes_is_fenced_off(on_ray: Any, tmp_path: Path) -> None:
-    executor = on_ray()
-    executor.submit(make_trial(7, "leave an orphan"))
-    data = ended(executor, 1)[7].data
-    published = tmp_path / "trials" / "7"
+def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(lossy: Lossy) -> None:
+    assert lossy.data[0]["state"] == "complete" and lossy.data[0]["metrics"]["went_on"] == 1.0
+    log = (lossy.folder / "trials" / "0" / "log.txt").read_text()
+    assert "[attempt 2 of 2: its process was killed or crashed]" in log
+    assert not (lossy.folder / "attempts").exists()
+
+
+def test_a_trial_that_kills_every_process_fails_and_hurts_no_other(lossy: Lossy) -> None:
+    states = [lossy.data[number]["state"] for number in range(5)]
+    assert states == ["complete", "failed", "complete", "complete", "complete"]
+    assert lossy.data[1]["reason"].startswith("killed: its process was killed or crashed, in the last of 2 attempts")
+
+
+def test_what_a_lost_attempt_still_writes_is_fenced_off(lossy: Lossy) -> None:
+    published = lossy.folder / "trials" / "2"
     orphan = int((published / "orphan").read_text())
     try:
-        assert data["state"] == "complete" and runs(orphan)
+        assert runs(orphan)
         ticks = (published / "ticks").read_text()
         time.sleep(0.3)
         assert (published / "ticks").read_text() == ticks and ticks.endswith("mine\n") and "orphan" in ticks
-        assert not executor.poll(0)
+        assert not lossy.executor.poll(0)
     finally:
         os.kill(orphan, signal.SIGKILL)
 
@@ -389,10 +400,19 @@ def alone(cluster: Any, folder: Path, **environment: str) -> subprocess.Popen[st
     )
 
 
-def test_a_wrong_token_is_told_with_what_to_do(cluster: Any, tmp_path: Path) -> None:
-    process = alone(cluster, tmp_path, RAY_AUTH_TOKEN="0" * 64, RAY_NUM_REDIS_GET_RETRIES="2")
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == MissingExtra.exit_code, said
+@pytest.fixture(scope="module")
+def turned_away(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A search with a wrong token, which takes its time to find out, while other tests run."""
+    folder = tmp_path_factory.mktemp("refused")
+    process = alone(cluster, folder, RAY_AUTH_TOKEN="0" * 64, RAY_NUM_REDIS_GET_RETRIES="2")
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_wrong_token_is_told_with_what_to_do(turned_away: subprocess.Popen[str]) -> None:
+    said, _ = turned_away.communicate(timeout=60)
+    assert turned_away.returncode == MissingExtra.exit_code, said
     assert "does not let this process in" in said and "RAY_AUTH_TOKEN" in said
     assert os.environ["RAY_AUTH_TOKEN"] not in said
 

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from archsmith import failpoint
-from archsmith.pipeline import finalists, resume, search, work
+from archsmith.export import Verified
+from archsmith.export.write import FILES
+from archsmith.pipeline import finalists, resume, search, ship, work
 from archsmith.store import read_mirror
 from archsmith.testing.invariants import check_folder
 
@@ -104,8 +107,14 @@ def settle(root: Path) -> None:
     os.chdir(root)
 
 
+def seen(folder: Path, formats: list[str], **times: float) -> list[Verified]:
+    """Believe a file that is there and whole; to look at each in a process of its own takes seconds."""
+    return [Verified(f, f"{folder.name}/{FILES[f]}", bool(load_file(folder / FILES[f])), 1) for f in formats]
+
+
 def hurry() -> None:
-    """Train for a moment only, and compare with one rival: what is looked at here does not depend on how well."""
+    """Train for a moment only, compare with one rival, check no file at length: here none of that is looked at."""
+    ship.check = seen
     every = work.contenders
     work.contenders = lambda *given: every(*given)[:2]
     work.wanted_epochs = finalists.wanted_epochs = lambda samples: 16.0

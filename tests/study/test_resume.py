@@ -160,6 +160,23 @@ def test_many_slots_resume_with_the_same_numbers() -> None:
     assert sum(t.state in ("complete", "failed", "stopped") for t in second.trials) == 30
 
 
+def test_a_search_that_has_no_time_left_ends_what_was_under_way() -> None:
+    log = MemoryStore()
+
+    def study() -> Study:
+        executor = Simulated(evaluate, slots=4, seed=3)
+        return Study(SPACE, STRATEGIES["evolution"](SPACE), executor=executor, store=log, seed=3)
+
+    first = study()
+    first.on_event = lambda event: first.stop() if event.trial == 7 else None
+    under_way = [t.number for t in first.run(trials=30).trials if t.state == "running"]
+    assert under_way
+    second = study().run(seconds=0.0)
+    assert [t.number for t in second.trials if t.reason.startswith("deadline")] == under_way
+    assert all(t.state != "running" for t in second.trials)
+    assert outcome(study().trials) == outcome(second.trials)
+
+
 def test_another_space_or_seed_is_refused() -> None:
     log = MemoryStore()
     open_study(RandomSearch, log).run(trials=2)

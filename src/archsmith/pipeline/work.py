@@ -265,6 +265,8 @@ class Work:
                     self.study.run(trials=self.request.trials, seconds=share)
                 if self.study.ended == "stopped":
                     self.pause.check()
+            elif share <= 0:
+                self.study.abandon("deadline: the trial could not go on, for the time for searching was over")
         finally:
             executor.close()
             self.close()
