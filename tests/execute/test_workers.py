@@ -75,8 +75,8 @@ def test_where_trials_are_short_each_worker_has_its_next_one_and_none_is_lost(
             executor.submit(make_trial(number, do))
         if do == "score":
             ended(executor, 2)
-        while not all(child.started_at for child in executor._children):
-            assert do == "hang" and list(executor.poll(0.05)) == []
+        while do == "hang" and not all(child.started_at for child in executor._children):
+            assert list(executor.poll(0.05)) == []
     first, second = executor._children
     assert [first.following.number, second.following.number] == [4, 5]
     executor.stop(5)

@@ -145,16 +145,14 @@ def test_a_process_that_hangs_is_given_up(shipped: Path, tmp_path: Path) -> None
 def test_a_format_that_takes_far_longer_than_the_networks_own_file_hangs(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def started(folder: Path, kind: str) -> subprocess.Popen[str]:
+        found = json.dumps({"max_difference": 0.0, "scale": 1.0, "agreement": 1.0, "batches": [1, 2, 7]})
+        does = f"print({found!r})" if kind == "safetensors" else "import time; time.sleep(600)"
+        return subprocess.Popen([sys.executable, "-c", does], stdout=-1, stderr=-1, text=True)
+
     verifying = sys.modules[check.__module__]
-    start = verifying._start
-
-    def hanging(folder: Path, kind: str) -> subprocess.Popen[str]:
-        line = [sys.executable, "-c", "import time; time.sleep(600)"]
-        return start(folder, kind) if kind == "safetensors" else subprocess.Popen(line, stdout=-1, stderr=-1, text=True)
-
-    monkeypatch.setattr(verifying, "_start", hanging)
-    monkeypatch.setattr(verifying, "_HANGING", 1.2)
-    monkeypatch.setattr(verifying, "_HANGING_SECONDS", 0.0)
+    monkeypatch.setattr(verifying, "_start", started)
+    monkeypatch.setattr(verifying, "_HANGING_SECONDS", 0.5)
     good, pt2, onnx = check(copied(shipped, tmp_path), ["safetensors", "pt2", "onnx"], timeout=600.0, least=0.0)
     assert good.ok and not pt2.ok and not onnx.ok
     assert "it was not loaded and run within" in pt2.reason and "within 600 s" not in onnx.reason

@@ -129,7 +129,7 @@ def _finish(folder: Path, kind: str, process: subprocess.Popen[str], timeout: fl
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        return Verified(kind, name, False, size, reason=f"it was not loaded and run within {timeout:g} s.")
+        return Verified(kind, name, False, size, reason=f"it was not loaded and run within {timeout:.3g} s.")
     if process.returncode:
         lines = err.strip().splitlines()
         said = lines[-1] if lines else f"the process ended with code {process.returncode}"
