@@ -179,7 +179,7 @@ class Study:
         self._stop.set()
 
     def abandon(self, reason: str) -> None:
-        """End what was asked, is not over and does not run, as ``stopped``: a search that is over runs nothing again."""
+        """End what was asked and does not run, as ``stopped``: a search that is over goes on with nothing."""
         for number in [n for n in self._open if n not in self._submitted and n not in self._waiting]:
             self._finish(number, {"state": "stopped", "reason": reason})
 

@@ -16,7 +16,7 @@ __all__ = ["processes"]
 
 @pytest.fixture(scope="module")
 def unflushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in memory, where there is room: a killed process loses nothing that the system has taken, flushed or not,
+    """A folder in memory, where there is room: a killed process loses nothing that the system has, flushed or not,
     and flushing a thousand times takes long."""
     memory = Path("/dev/shm")
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1e9:
