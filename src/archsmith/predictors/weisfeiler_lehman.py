@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from scipy.linalg import cho_solve, solve_triangular
 
 from archsmith.errors import SpaceError
 from archsmith.predictors.protocol import Fitted
-from archsmith.space import Arch, Space, Wiring, cell_graph, wirings
+from archsmith.space import Arch, Space, Wiring, wirings
 from archsmith.space.encode import Vector
 
 __all__ = ["WeisfeilerLehman", "subtrees"]
 
 _NOISES = tuple(10.0**power for power in np.arange(-3.0, 1.01, 0.25))
+_REMEMBERED = 5000
 _Depth = Counter[Any]
 
 
@@ -28,21 +29,30 @@ def subtrees(cell: Wiring, arch: Arch, rounds: int) -> tuple[_Depth, ...]:
     from the input to the output, are left out. A round gives each vertex its label and the sorted labels of those that
     lead to it (Shervashidze et al., 2011). Equal networks whose edges are named differently get equal counts.
     """
-    edges = cell.cell(arch)
-    adjacency = cell_graph(edges, cell.operations)[0]
-    last = len(adjacency) - 1
-    for vertex, (_, _, operation) in enumerate(edges, 1):
-        if operation == cell.none:
-            adjacency[vertex, :] = adjacency[:, vertex] = 0
-    ways = np.linalg.matrix_power(adjacency + np.eye(last + 1, dtype=np.int64), last) > 0
-    kept = [v for v in range(last + 1) if v in (0, last) or (ways[0, v] and ways[v, last])]
-    labels = {v: "input" if v == 0 else "output" if v == last else edges[v - 1][2] for v in kept}
-    counts = [Counter(labels.values())]
+    last = max(target for _, target, _ in cell.edges)
+    edges = [edge for edge in cell.cell(arch) if edge[2] != cell.none]
+    ahead = _reached(0, [(source, target) for source, target, _ in edges])
+    back = _reached(last, [(target, source) for source, target, _ in edges])
+    edges = [edge for edge in edges if edge[0] in ahead and edge[1] in back]
+    first, labels, end = "input", [operation for _, _, operation in edges], "output"
+    counts = [Counter((first, *labels, end))]
     for _ in range(rounds):
-        before = {v: sorted(labels[u] for u in kept if adjacency[u, v]) for v in kept}
-        labels = {v: f"{labels[v]}({','.join(before[v])})" for v in kept}
-        counts.append(Counter(labels.values()))
+        into: dict[int, list[str]] = {0: [first]}
+        for (_, target, _), label in zip(edges, labels, strict=True):
+            into.setdefault(target, []).append(label)
+        led = {node: f"({','.join(sorted(found))})" for node, found in into.items()}
+        first, end = f"{first}()", end + led.get(last, "()")
+        labels = [label + led[source] for (source, _, _), label in zip(edges, labels, strict=True)]
+        counts.append(Counter((first, *labels, end)))
     return tuple(counts)
+
+
+def _reached(start: int, arcs: Sequence[tuple[int, int]]) -> set[int]:
+    reached, before = {start}, 0
+    while len(reached) > before:
+        before = len(reached)
+        reached.update(target for source, target in arcs if source in reached)
+    return reached
 
 
 @dataclass(frozen=True)
@@ -56,9 +66,12 @@ class WeisfeilerLehman:
 
     space: Space
     rounds: int = 3
+    _cells: tuple[Wiring, ...] = field(init=False, repr=False, compare=False)
+    _known: dict[Arch, tuple[_Depth, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not wirings(self.space):
+        object.__setattr__(self, "_cells", wirings(self.space))
+        if not self._cells:
             raise SpaceError(
                 "The Weisfeiler-Lehman kernel compares cells, and this space has none. Use GaussianProcess."
             )
@@ -67,10 +80,11 @@ class WeisfeilerLehman:
         """Choose the depth of subtrees and the noise, and condition on the results."""
         targets = np.asarray(losses, dtype=np.float64)
         centre, scale = float(targets.mean()), float(targets.std()) or 1.0
-        known = [self._counted(arch) for arch in archs]
+        known = [self.counted(arch) for arch in archs]
+        tables = [_Labels(known, rounds) for rounds in range(self.rounds + 1)]
         found: list[tuple[float, int, float, float]] = []
-        for rounds in range(self.rounds + 1):
-            values, vectors = np.linalg.eigh(_products(known, known, rounds))
+        for rounds, labels in enumerate(tables):
+            values, vectors = np.linalg.eigh(labels.table @ labels.table.T)
             turned = vectors.T @ ((targets - centre) / scale)
             for noise in _NOISES:
                 spread = np.maximum(values, 0.0) + noise
@@ -78,24 +92,60 @@ class WeisfeilerLehman:
                 surprise = float(np.log(spread).sum()) + len(targets) * float(np.log(variance))
                 found.append((surprise, rounds, noise, variance))
         _, rounds, noise, variance = min(found)
-        covariance = _products(known, known, rounds) + (noise + 1e-6) * np.eye(len(known))
+        labels = tables[rounds]
+        covariance = labels.table @ labels.table.T + (noise + 1e-6) * np.eye(len(known))
         factor = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
         weights = np.asarray(cho_solve((factor, True), (targets - centre) / scale))
-        return _Fitted(self, tuple(known), rounds, factor, weights, centre, scale, scale * variance**0.5)
+        return _Fitted(self, labels, factor, weights, centre, scale, scale * variance**0.5)
 
-    def _counted(self, arch: Arch) -> tuple[_Depth, ...]:
-        parts = [subtrees(cell, arch, self.rounds) for cell in wirings(self.space)]
-        return tuple(
-            Counter({(place, label): n for place, part in enumerate(parts) for label, n in part[h].items()})
-            for h in range(self.rounds + 1)
-        )
+    def counted(self, arch: Arch) -> tuple[_Depth, ...]:
+        """Return how often each label occurs in the cells of an architecture, for each number of rounds."""
+        if arch not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            parts = [subtrees(cell, arch, self.rounds) for cell in self._cells]
+            self._known[arch] = tuple(
+                Counter({(place, label): n for place, part in enumerate(parts) for label, n in part[h].items()})
+                for h in range(self.rounds + 1)
+            )
+        return self._known[arch]
+
+
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """The labels that some architectures have up to a depth, and their counts as rows of length 1."""
+
+    known: Sequence[tuple[_Depth, ...]]
+    rounds: int
+    places: dict[tuple[int, Any], int] = field(default_factory=dict)
+    table: Vector = field(init=False)
+
+    def __post_init__(self) -> None:
+        for counts in self.known:
+            for h in range(self.rounds + 1):
+                for label in counts[h]:
+                    self.places.setdefault((h, label), len(self.places))
+        object.__setattr__(self, "table", self.rows(self.known))
+
+    def rows(self, side: Sequence[tuple[_Depth, ...]]) -> Vector:
+        """Return the rows of others; what no known one has is in no column, and yet makes the others shorter."""
+        table, lengths = np.zeros((len(side), len(self.places))), np.zeros((len(side), 1))
+        for i, counts in enumerate(side):
+            squares = 0
+            for h in range(self.rounds + 1):
+                for label, number in counts[h].items():
+                    squares += number * number
+                    place = self.places.get((h, label))
+                    if place is not None:
+                        table[i, place] = number
+            lengths[i] = squares
+        return np.asarray(table / np.sqrt(np.maximum(lengths, 1e-12)))
 
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
     process: WeisfeilerLehman
-    known: tuple[tuple[_Depth, ...], ...]
-    rounds: int
+    labels: _Labels
     factor: Vector
     weights: Vector
     centre: float
@@ -103,27 +153,7 @@ class _Fitted:
     deviation: float
 
     def predict(self, archs: Sequence[Arch]) -> tuple[Vector, Vector]:
-        across = _products([self.process._counted(arch) for arch in archs], self.known, self.rounds)
+        across = self.labels.rows([self.process.counted(arch) for arch in archs]) @ self.labels.table.T
         solved = solve_triangular(self.factor, across.T, lower=True, check_finite=False)
         variance = np.maximum(1.0 - (solved * solved).sum(0), 1e-12)
         return self.centre + self.scale * (across @ self.weights), self.deviation * np.sqrt(variance)
-
-
-def _products(a: Sequence[tuple[_Depth, ...]], b: Sequence[tuple[_Depth, ...]], rounds: int) -> Vector:
-    """Return the kernel of each of ``a`` with each of ``b``: 1 where all labels up to this depth agree."""
-    places: dict[tuple[int, Any], int] = {}
-    for counts in (*a, *b):
-        for h in range(rounds + 1):
-            for label in counts[h]:
-                places.setdefault((h, label), len(places))
-    left, right = (_table(side, places, rounds) for side in (a, b))
-    return np.asarray(left @ right.T)
-
-
-def _table(side: Sequence[tuple[_Depth, ...]], places: dict[tuple[int, Any], int], rounds: int) -> Vector:
-    table = np.zeros((len(side), len(places)))
-    for row, counts in zip(table, side, strict=True):
-        for h in range(rounds + 1):
-            for label, number in counts[h].items():
-                row[places[h, label]] = number
-    return np.asarray(table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12))
