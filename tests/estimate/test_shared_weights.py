@@ -113,7 +113,13 @@ def test_a_bank_that_grows_while_it_trains_goes_on(images: Task) -> None:
     bank = Bank(SPACE, survey=False)
     smallest_first = iter(sorted(enumerate_archs(SPACE), key=lambda arch: (arch["width"], arch["kernel"])) * 20)
     train_bank(
-        bank, images, RECIPE, machine=MACHINE, seed=0, epochs=2, sampler=lambda space, rng: [next(smallest_first)]
+        bank,
+        images,
+        RECIPE,
+        machine=MACHINE,
+        seed=0,
+        epochs=2,
+        sampler=lambda space, rng, progress: [next(smallest_first)],
     )
     assert SharedEstimator(images, bank, MACHINE).score(next(enumerate_archs(SPACE)))["accuracy"] > 0.5
 

@@ -61,6 +61,14 @@ def _concrete(logits: Tensor, generator: torch.Generator, temperature: float) ->
 
 
 RELAXATIONS: Mapping[str, Relaxation] = MappingProxyType(
-    {"darts": softmax, "gdas": gumbel, "snas": concrete, "drnas": dirichlet, "proxyless": binary}
+    {
+        "darts": softmax,
+        "gdas": gumbel,
+        "snas": concrete,
+        "drnas": dirichlet,
+        "proxyless": binary,
+        "fbnet": concrete,
+        "pcdarts": softmax,
+    }
 )
-"""The methods by name."""
+"""What the methods draw weights by, by name; some differ in other things, see ``archsmith.estimate.GATE_METHODS``."""

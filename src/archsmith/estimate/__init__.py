@@ -5,12 +5,14 @@ from archsmith.estimate.bilevel import dominant_eigenvalue, hypergradient
 from archsmith.estimate.checkpoint import load_checkpoint, save_checkpoint
 from archsmith.estimate.cross_validate import CrossValidated
 from archsmith.estimate.differentiable import Derived, search_gates
+from archsmith.estimate.driven import Asks, Driven
 from archsmith.estimate.evaluation import evaluate, outputs
 from archsmith.estimate.machine import Machine
 from archsmith.estimate.measure import measure_machine, step_seconds, unmeasured_machine
-from archsmith.estimate.paths import Sampler, fair, sandwich, shrinking, uniform
+from archsmith.estimate.paths import Sampler, Score, attentive, fair, phases, sandwich, shrinking, uniform
+from archsmith.estimate.samplers import SAMPLERS, NamedSampler, make_sampler, shrinking_phases
 from archsmith.estimate.settings import Settings
-from archsmith.estimate.shared import SharedEstimator, train_bank
+from archsmith.estimate.shared import SharedEstimator, train_bank, validation_score
 from archsmith.estimate.state import load_curve, load_weights, save_weights, seconds_spent
 from archsmith.estimate.stopping import Curve, ExtrapolationRule, MedianRule, Stopping, StoppingRule
 from archsmith.estimate.train_estimator import CHECKPOINT, TrainEstimator
@@ -18,20 +20,26 @@ from archsmith.estimate.training import Divergence, Trained, train
 
 __all__ = [
     "CHECKPOINT",
+    "SAMPLERS",
+    "Asks",
     "CrossValidated",
     "Curve",
     "Derived",
     "Divergence",
+    "Driven",
     "ExtrapolationRule",
     "Machine",
     "MedianRule",
+    "NamedSampler",
     "Sampler",
+    "Score",
     "Settings",
     "SharedEstimator",
     "Stopping",
     "StoppingRule",
     "TrainEstimator",
     "Trained",
+    "attentive",
     "augment",
     "dominant_eigenvalue",
     "evaluate",
@@ -40,17 +48,21 @@ __all__ = [
     "load_checkpoint",
     "load_curve",
     "load_weights",
+    "make_sampler",
     "measure_machine",
     "outputs",
+    "phases",
     "sandwich",
     "save_checkpoint",
     "save_weights",
     "search_gates",
     "seconds_spent",
     "shrinking",
+    "shrinking_phases",
     "step_seconds",
     "train",
     "train_bank",
     "uniform",
     "unmeasured_machine",
+    "validation_score",
 ]

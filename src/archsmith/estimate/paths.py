@@ -8,18 +8,24 @@ import numpy as np
 
 from archsmith.space import Answer, Arch, Decision, Space, largest, sample, smallest, valid, walk
 
-__all__ = ["Sampler", "fair", "sandwich", "shrinking", "uniform"]
+__all__ = ["Sampler", "Score", "attentive", "fair", "phases", "sandwich", "shrinking", "uniform"]
 
-Sampler = Callable[[Space, np.random.Generator], Sequence[Arch]]
-"""From a space and a generator to the architectures of one step, whose losses are averaged."""
+Sampler = Callable[[Space, np.random.Generator, float], Sequence[Arch]]
+"""From a space and a generator to the architectures of one step, whose losses are averaged.
+
+The third argument is how much of the training has passed, from 0 to 1, for what happens in phases.
+"""
+
+Score = Callable[[Arch, np.random.Generator], float]
+"""How good an architecture is on the bank as it is now; larger is better. It may look at a drawn part of the data."""
 
 
-def uniform(space: Space, rng: np.random.Generator) -> Sequence[Arch]:
+def uniform(space: Space, rng: np.random.Generator, progress: float = 0.0) -> Sequence[Arch]:
     """Return one architecture, every decision drawn evenly (SPOS, Guo et al., 2020)."""
     return [sample(space, rng)]
 
 
-def fair(space: Space, rng: np.random.Generator) -> Sequence[Arch]:
+def fair(space: Space, rng: np.random.Generator, progress: float = 0.0) -> Sequence[Arch]:
     """Return as many architectures as the largest choice has options, each option in equally many (FairNAS, Chu, 2021).
 
     Every choice runs through its options in a random order, a smaller one again and again, so that of two options none
@@ -40,24 +46,46 @@ def fair(space: Space, rng: np.random.Generator) -> Sequence[Arch]:
     return [walk(space, decide) for _ in range(count)]
 
 
-def sandwich(space: Space, rng: np.random.Generator, between: int = 2) -> Sequence[Arch]:
+def sandwich(space: Space, rng: np.random.Generator, progress: float = 0.0, between: int = 2) -> Sequence[Arch]:
     """Return the largest architecture, ``between`` random ones and the smallest (BigNAS, Yu et al., 2020).
 
     The largest comes first: it is the teacher where a bank is trained by distillation. An extreme that breaks a
     constraint is left out.
     """
+    return _between_the_ends(space, [sample(space, rng) for _ in range(between)])
+
+
+def attentive(score: Score, candidates: int = 3, best: bool = True, between: int = 2) -> Sampler:
+    """Return a sandwich whose random architectures are the best, or worst, of several (AttentiveNAS, Wang, 2021).
+
+    Each is the one of ``candidates`` random architectures that ``score`` puts first, or with ``best`` false last: the
+    front of accuracy and cost is pushed up from where it is, or from where it lags most.
+    """
+
+    def draw(space: Space, rng: np.random.Generator, progress: float) -> Sequence[Arch]:
+        def one() -> Arch:
+            drawn = [sample(space, rng) for _ in range(candidates)]
+            scores = [score(arch, rng) for arch in drawn]
+            return drawn[int(np.argmax(scores) if best else np.argmin(scores))]
+
+        return _between_the_ends(space, [one() for _ in range(between)])
+
+    return draw
+
+
+def _between_the_ends(space: Space, drawn: Sequence[Arch]) -> list[Arch]:
     ends = [arch for arch in (largest(space), smallest(space)) if valid(space, arch)]
-    return [*ends[:1], *(sample(space, rng) for _ in range(between)), *ends[1:]]
+    return [*ends[:1], *drawn, *ends[1:]]
 
 
 def shrinking(open_decisions: Callable[[str], bool], paths: int = 1) -> Sampler:
     """Return a sampler for one phase of progressive shrinking (Once-for-All, Cai et al., 2020).
 
     Decisions whose key ``open_decisions`` accepts are drawn evenly; the others take their largest number, or their
-    first option. Train a bank phase by phase, with more decisions open in each: kernels, then depths, then widths.
+    first option. ``phases`` is all of it in one training.
     """
 
-    def draw(space: Space, rng: np.random.Generator) -> Sequence[Arch]:
+    def draw(space: Space, rng: np.random.Generator, progress: float = 0.0) -> Sequence[Arch]:
         most = largest(space)
 
         def decide(decision: Decision) -> Answer:
@@ -66,5 +94,21 @@ def shrinking(open_decisions: Callable[[str], bool], paths: int = 1) -> Sampler:
             return most[decision.key]
 
         return [walk(space, decide) for _ in range(paths)]
+
+    return draw
+
+
+def phases(*opening: Callable[[str], bool], paths: int = 1) -> Sampler:
+    """Return progressive shrinking as one sampler: as time passes more decisions are open, until all are.
+
+    ``opening`` says what each phase opens beside what is open already, such as kernels, then depths. There is one phase
+    more than that, with everything open; all are of equal length.
+    """
+
+    def draw(space: Space, rng: np.random.Generator, progress: float = 0.0) -> Sequence[Arch]:
+        phase = int(progress * (len(opening) + 1))
+        return shrinking(lambda key: phase >= len(opening) or any(opens(key) for opens in opening[: phase + 1]), paths)(
+            space, rng, progress
+        )
 
     return draw

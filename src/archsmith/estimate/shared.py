@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,20 +16,23 @@ from torch.nn import functional
 from archsmith.build.bank import Bank
 from archsmith.build.statistics import recalibrate
 from archsmith.errors import UsageError
+from archsmith.estimate.distributed import add_up, own_part, processes, rank
+from archsmith.estimate.driven import Driven
 from archsmith.estimate.evaluation import evaluate
-from archsmith.estimate.feed import make_feed
+from archsmith.estimate.feed import make_feed, network_input, on_device
 from archsmith.estimate.machine import Machine, autocast
 from archsmith.estimate.optimizer import follow
-from archsmith.estimate.paths import Sampler, uniform
+from archsmith.estimate.paths import Sampler, Score, uniform
 from archsmith.estimate.settings import Settings
+from archsmith.estimate.state import State, make_average
 from archsmith.estimate.step import Step, apply_gradients, make_loss
 from archsmith.estimate.training import Trained, train
 from archsmith.run import Run
-from archsmith.space import Arch
-from archsmith.task import Task
+from archsmith.space import Arch, sample
+from archsmith.task import Task, inputs, main_objective, metrics
 from archsmith.trial import Proposal
 
-__all__ = ["SharedEstimator", "train_bank"]
+__all__ = ["SharedEstimator", "train_bank", "validation_score"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,26 @@ class SharedEstimator:
         return [feed.take(part, generator)[0] for part in torch.split(order, feed.batch)]
 
 
+def validation_score(bank: Bank, task: Task, machine: Machine, samples: int = 256) -> Score:
+    """Return a score for samplers: an architecture's main metric on the bank, on so many drawn validation samples.
+
+    Larger is better. Norms take the statistics of the samples, so that a score costs one forward pass and no more.
+    """
+    objective = main_objective(task)
+    table = task.spec.kind == "table"
+    preprocess = nn.Identity() if table else on_device(task.preprocess, machine)
+
+    def score(arch: Arch, rng: np.random.Generator) -> float:
+        drawn = torch.from_numpy(rng.permutation(len(task.valid))[:samples])
+        x = task.valid.x[drawn]
+        raw = (inputs(task, x) if table else x).to(machine.device)
+        with torch.no_grad(), autocast(machine):
+            outputs = _on_batch_statistics(bank.lend(arch).eval())(network_input(raw, preprocess, None, machine))
+        return -objective.loss(metrics(task, outputs.float(), task.valid.y[drawn]))
+
+    return score
+
+
 def train_bank(
     bank: Bank,
     task: Task,
@@ -87,10 +111,15 @@ def train_bank(
     With ``distil`` the first of them learns the targets and the others learn what it answers. The validation metrics
     are those of the architecture drawn last, with the statistics of each batch: they tell that something is learned,
     and no more. Training settings that are decisions of the space have no say: ``settings`` holds for all networks.
+
+    In a group of ``torch.distributed`` every process takes its part of each batch, and all take the same paths and
+    steps; such a training is one of ``epochs``, and the first process writes the checkpoint. Raises ``UsageError``.
     """
+    if processes() > 1 and (epochs is None or deadline is not None):
+        raise UsageError("Several processes can only train a bank together for so many epochs: clocks differ.")
     if settings.mixup > 0 and distil:
         raise UsageError("A bank learns from its largest network or from mixed samples, not both: set mixup to 0.")
-    trainee = _Trainee(bank, sampler(bank.space, np.random.default_rng(seed))[0])
+    trainee = _Trainee(bank, sample(bank.space, np.random.default_rng(seed % (1 << 63))), sampler)
     return train(
         trainee,
         task,
@@ -99,59 +128,59 @@ def train_bank(
         seed=seed,
         epochs=epochs,
         seconds=seconds,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint if rank() == 0 else None,
         resume=resume,
         report=report,
         deadline=deadline,
         interrupted=interrupted,
-        make_step=partial(_shared_step, trainee, sampler, distil),
+        make_step=partial(_shared_step, trainee, distil),
     )
 
 
 class _Trainee(nn.Module):
     """A bank in the clothes of one network: that of the architecture set last."""
 
-    def __init__(self, bank: Bank, arch: Arch) -> None:
+    def __init__(self, bank: Bank, arch: Arch, sampler: Sampler) -> None:
         super().__init__()
-        self.bank, self.arch = bank, arch
+        self.bank, self.arch, self.sampler = bank, arch, sampler
         self.outputs = torch.zeros(0)
         bank.reserve(arch)  # an optimiser wants something to begin with
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the network computes, in evaluation mode with the statistics of the batch."""
-        network = self.bank.lend(self.arch)
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._NormBase):
-                module.train()
-        outputs: Tensor = network(x)
+        outputs: Tensor = _on_batch_statistics(self.bank.lend(self.arch))(x)
         self.outputs = outputs.detach()
         return outputs
 
+    def get_extra_state(self) -> Tensor:
+        """Return what the sampler has learned, so that a checkpoint holds it."""
+        data = self.sampler.to_json() if isinstance(self.sampler, Driven) else None
+        return torch.tensor(list(json.dumps(data).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Teach the sampler what it had learned."""
+        data = json.loads(bytes(state.tolist()))
+        if isinstance(self.sampler, Driven) and data is not None:
+            self.sampler.replay(data)
+
 
 def _shared_step(
-    trainee: _Trainee,
-    sampler: Sampler,
-    distil: bool,
-    network: nn.Module,
-    task: Task,
-    settings: Settings,
-    machine: Machine,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
+    trainee: _Trainee, distil: bool, state: State, task: Task, settings: Settings, machine: Machine
 ) -> Step:
     """Return the step on the mean loss of the sampler's architectures, one after the other, so that memory is one's.
 
-    The sampler's generator is seeded from the training's own, so an interrupted training draws on where it stopped, and
-    every process of a distributed one draws the same.
+    What the sampler draws is a function of the training's seed and the step, so an interrupted training draws on where
+    it stopped, and every process of a distributed one draws the same.
     """
-    bank, compute = trainee.bank, make_loss(trainee, task, settings, machine, generator)
+    bank, compute = trainee.bank, make_loss(trainee, task, settings, machine, state.generator)
     growth = bank.growth
-    follow(optimizer, bank.parameters())
+    follow(state.optimizer, bank.parameters())
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         nonlocal growth
-        seed = torch.randint(1 << 62, (), generator=generator, device=generator.device)
-        archs = sampler(bank.space, np.random.default_rng(int(seed)))
+        rng = np.random.default_rng((state.seed % (1 << 63), state.step))
+        archs = trainee.sampler(bank.space, rng, state.progress)
+        x, y = own_part(x, y)
         total = torch.zeros((), device=x.device)
         teacher: Tensor | None = None
         for arch in archs:
@@ -163,11 +192,22 @@ def _shared_step(
             total += value.detach() / len(archs)
         if bank.growth != growth:
             growth = bank.growth
-            follow(optimizer, bank.parameters())
-        apply_gradients(list(bank.parameters()), settings, optimizer)
+            follow(state.optimizer, bank.parameters())
+            state.average = make_average(trainee, settings, state.average)
+        parameters = list(bank.parameters())
+        total = add_up(total, parameters)
+        apply_gradients(parameters, settings, state.optimizer)
         return total
 
     return step
+
+
+def _on_batch_statistics(network: nn.Module) -> nn.Module:
+    """Return the network with its norms in training mode: what they kept are other networks' statistics."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._NormBase):
+            module.train()
+    return network
 
 
 def _agreement(task: Task, outputs: Tensor, teacher: Tensor) -> Tensor:

@@ -90,13 +90,21 @@ class State:
         return self.network if self.average is None else self.average.network
 
 
-def make_average(network: nn.Module, settings: Settings) -> Average | None:
-    """Return the running average of the network's weights, beginning with what they are, if the recipe wants one."""
+def make_average(network: nn.Module, settings: Settings, before: Average | None = None) -> Average | None:
+    """Return the running average of the network's weights, if the recipe wants one.
+
+    It goes on from the average ``before``, but for what has another shape now: that begins with what it is.
+    """
     if settings.ema <= 0:
         return None
     copied = copy.deepcopy(network).requires_grad_(False)
     pairs = list(zip(copied.state_dict().values(), network.state_dict().values(), strict=True))
     floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    if before is not None:
+        known = before.network.state_dict()
+        for name, mean in copied.state_dict().items():
+            if mean.is_floating_point() and name in known and known[name].shape == mean.shape:
+                mean.copy_(known[name])
     return Average(
         copied,
         settings.ema,

@@ -12,14 +12,11 @@ from archsmith.estimate.machine import Machine, autocast
 from archsmith.estimate.settings import Settings
 from archsmith.task import Task, loss
 
-__all__ = ["MakeStep", "Step", "apply_gradients", "make_loss", "make_step"]
+__all__ = ["Step", "apply_gradients", "make_loss", "make_step"]
 
 
 Step = Callable[[Tensor, Tensor], Tensor]
 """Train on network inputs ``[B, ...]`` and targets ``[B]``, both on the device; return the loss, not waited for."""
-
-MakeStep = Callable[[nn.Module, Task, Settings, Machine, torch.optim.Optimizer, torch.Generator], Step]
-"""How a training makes its step: ``make_step``, or another way of going from a batch to new weights."""
 
 
 def make_loss(

@@ -32,14 +32,20 @@ from archsmith.estimate.state import (
     save_state,
     save_weights,
 )
-from archsmith.estimate.step import MakeStep, make_step
+from archsmith.estimate.step import Step, make_step
 from archsmith.task import Task
 
-__all__ = ["Divergence", "Trained", "train"]
+__all__ = ["Divergence", "MakeStep", "Trained", "train"]
 
 # Of the time of a training, the shares that measuring and saving between epochs may take.
 _EVALUATING_SHARE, _SAVING_SHARE = 0.1, 0.02
 _UNSAVED_SECONDS = 30.0  # an epoch may be long: what is lost when the process is killed must not be
+
+MakeStep = Callable[[State, Task, Settings, Machine], Step]
+"""How a training makes its step, if not by ``step.make_step``: another way of going from a batch to new weights.
+
+It may look at the state later on: how far the training is, and what the running average holds.
+"""
 
 _Report = Callable[[Mapping[str, float]], None]
 
@@ -100,7 +106,7 @@ def train(
     report: _Report | None = None,
     deadline: float | None = None,
     interrupted: Callable[[], bool] = bool,
-    make_step: MakeStep = make_step,
+    make_step: MakeStep | None = None,
 ) -> Trained:
     """Train ``network`` in place on the training split and measure it on the validation split.
 
@@ -159,7 +165,7 @@ class _Loop:
     report: _Report | None
     seconds_before: float
     notes: list[str]
-    make_step: MakeStep
+    make_step: MakeStep | None
     pending: list[tuple[Tensor, float]] = field(default_factory=list)
     last_loss: float = math.nan
     train_loss: float = math.nan
@@ -172,7 +178,8 @@ class _Loop:
     def run(self) -> Divergence | None:
         """Step until the end of the budget, the deadline or a loss that is not finite."""
         state, feed, clock = self.state, self.feed, self.clock
-        step = self.make_step(state.network, self.task, self.settings, feed.machine, state.optimizer, state.generator)
+        make = self.make_step or _single_step
+        step = make(state, self.task, self.settings, feed.machine)
         # Reading a loss waits for an accelerator; so there it is read for several steps at once.
         wait = 1 if feed.machine.device == "cpu" else 10
         pacing = self._begin()
@@ -342,6 +349,10 @@ class _Loop:
             words = f"{error} The training went on without it; free some space."
             if words not in self.notes:
                 self.notes.append(words)
+
+
+def _single_step(state: State, task: Task, settings: Settings, machine: Machine) -> Step:
+    return make_step(state.network, task, settings, machine, state.optimizer, state.generator)
 
 
 def _set_dropout(network: nn.Module, rate: float | None) -> None:
