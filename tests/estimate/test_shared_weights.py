@@ -9,7 +9,17 @@ from torch import nn
 
 from archsmith.build import RELAXATIONS, Bank, Gates, expected_cost, recalibrate, relaxable
 from archsmith.errors import UsageError
-from archsmith.estimate import Machine, Settings, SharedEstimator, evaluate, fair, sandwich, search_gates, train_bank
+from archsmith.estimate import (
+    Machine,
+    Settings,
+    SharedEstimator,
+    added,
+    evaluate,
+    fair,
+    sandwich,
+    search_gates,
+    train_bank,
+)
 from archsmith.space import Space, call, choice, enumerate_archs
 from archsmith.strategy import RandomSearch
 from archsmith.study import Study
@@ -161,7 +171,7 @@ def test_the_second_order_search_finds_what_the_first_does(images: Task) -> None
 def test_a_penalty_on_the_expected_cost_leads_to_the_cheap_option(images: Task) -> None:
     gates = Gates(relaxable(RELAXED).values(), RELAXATIONS["darts"])
     expected = expected_cost(RELAXED, gates, images.spec.input_shape)
-    chosen = searched(images, "darts", penalty=lambda weights: 1e-3 * expected(weights))
+    chosen = searched(images, "darts", goal=added(expected, 1e-3))
     assert chosen == "blank"
 
 

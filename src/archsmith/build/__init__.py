@@ -6,7 +6,8 @@ from archsmith.build.expected import ExpectedCost, expected_cost
 from archsmith.build.latency import Latency, latency
 from archsmith.build.module import build, build_with_paths, seeded
 from archsmith.build.morphisms import grow_kernel, identity_like, inherit, silence, widen
-from archsmith.build.relax import Gates, Relaxation, relax, relaxable
+from archsmith.build.partial import partial_channels
+from archsmith.build.relax import Gates, MakeMixed, Mixed, Relaxation, relax, relaxable
 from archsmith.build.relaxations import RELAXATIONS
 from archsmith.build.slices import Layout, Rule
 from archsmith.build.source import shipped_source, source, source_key
@@ -21,6 +22,8 @@ __all__ = [
     "Latency",
     "Layout",
     "Lent",
+    "MakeMixed",
+    "Mixed",
     "Relaxation",
     "Rule",
     "build",
@@ -33,6 +36,7 @@ __all__ = [
     "latency",
     "meta_cost",
     "module_macs",
+    "partial_channels",
     "recalibrate",
     "relax",
     "relaxable",

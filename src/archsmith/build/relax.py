@@ -5,7 +5,7 @@ object. Parameters are the bank's, under the same paths.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from archsmith.build.bank import Bank, Lent
-from archsmith.errors import SpaceError
+from archsmith.errors import SpaceError, nearest
 from archsmith.space import Answer, Arch, Call, Choice, Decision, Mix, Space, Switch
 from archsmith.space.cover import ends
 from archsmith.space.nodes import children
 
-__all__ = ["Gates", "Mixed", "Relaxation", "opened", "relax", "relaxable"]
+__all__ = ["Gates", "MakeMixed", "Mixed", "Relaxation", "opened", "relax", "relaxable"]
 
 Relaxation = Callable[[Tensor, torch.Generator, float], Tensor | tuple[Tensor, Tensor]]
 """A differentiable method: from one decision's logits ``[options]`` to the options' weights, by a generator.
@@ -32,30 +32,49 @@ literature.
 class Gates:
     """The logits of every relaxed decision, and the weights last drawn from them.
 
-    ``logits`` are the architecture's parameters, by decision. Every use of one decision has the same weights.
+    ``logits`` are the architecture's parameters, by decision. Every use of one decision has the same weights. ``mix``
+    makes the mixtures, if they are not plain sums; see ``partial_channels``. ``nodes`` names, node by node, decisions
+    whose results are added up in one place: their weights are then scaled by shares that are learned for each node,
+    so that they compete (edge normalisation, PC-DARTS, Xu et al., 2020).
     """
 
-    def __init__(self, decisions: Collection[Decision], relaxation: Relaxation, seed: int = 0, device: str = "cpu"):
+    def __init__(
+        self,
+        decisions: Collection[Decision],
+        relaxation: Relaxation,
+        seed: int = 0,
+        device: str = "cpu",
+        mix: MakeMixed | None = None,
+        nodes: Collection[Sequence[str]] = (),
+    ) -> None:
         self.decisions = {decision.key: decision for decision in decisions}
         self.relaxation = relaxation
+        self.mix: MakeMixed = mix or Mixed
         self.generator = torch.Generator(device).manual_seed(seed)
         noise = torch.Generator().manual_seed(seed)
         self.logits = {
             key: nn.Parameter((1e-3 * torch.randn(len(decision.options), generator=noise)).to(device))
             for key, decision in self.decisions.items()
         }
+        self.nodes = [tuple(keys) for keys in nodes]
+        self.strengths = [nn.Parameter((1e-3 * torch.randn(len(keys), generator=noise)).to(device)) for keys in nodes]
+        for key in (key for keys in self.nodes for key in keys):
+            if key not in self.decisions:
+                raise SpaceError(f"A node names {key!r}, which is not mixed. {nearest(key, self.decisions)}")
         self.weights: dict[str, Tensor] = {}
         self.running: dict[str, list[bool]] = {}
 
     def parameters(self) -> list[nn.Parameter]:
-        """Return the logits, in the order of the decisions."""
-        return list(self.logits.values())
+        """Return the logits, in the order of the decisions, and then those of the nodes."""
+        return [*self.logits.values(), *self.strengths]
 
     def draw(self, progress: float = 0.0) -> None:
         """Draw the weights that all networks on these gates use from now on."""
         for key, logits in self.logits.items():
             drawn = self.relaxation(logits, self.generator, progress)
             self._set(key, *(drawn if isinstance(drawn, tuple) else (drawn, drawn != 0)))
+        for key, strength in self._strengths().items():
+            self.weights[key] = self.weights[key] * strength
 
     def fix(self, arch: Mapping[str, Answer]) -> None:
         """Set the weights to those of one architecture: one for its answers, zero for the others.
@@ -69,6 +88,18 @@ class Gates:
 
     def _set(self, key: str, weights: Tensor, running: Tensor) -> None:
         self.weights[key], self.running[key] = weights, running.tolist()
+
+    def _strengths(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for keys, strength in zip(self.nodes, self.strengths, strict=True):
+            found.update(zip(keys, strength.softmax(-1), strict=True))
+        return found
+
+    @torch.no_grad()
+    def shares(self) -> dict[str, tuple[float, ...]]:
+        """Return the softmax of each decision's logits, scaled by its share of its node where it is in one."""
+        strengths = self._strengths()
+        return {key: tuple((g.softmax(-1) * strengths.get(key, 1.0)).tolist()) for key, g in self.logits.items()}
 
     def derive(self) -> dict[str, Answer]:
         """Return the answer of the largest logit of each decision."""
@@ -107,6 +138,10 @@ class Mixed(nn.Module):
         return total
 
 
+MakeMixed = Callable[[Gates, str, str, Mapping[Answer, nn.Module]], nn.Module]
+"""From gates, the decision's key, the path of its use and the options, made, to the module that mixes them."""
+
+
 def relax(bank: Bank, gates: Gates, base: Mapping[str, Answer] | None = None) -> Lent:
     """Return the network of the bank's space in which the decisions of ``gates`` are mixed, on borrowed slices.
 
@@ -129,7 +164,7 @@ def opened(space: Space, gates: Gates, base: Mapping[str, Answer] | None = None)
             )
     # Every decision is answered, also one that no single architecture asks beside another: mixtures take all branches.
     answers = {key: ends(decision)[1] for key, decision in space.decisions.items()}
-    return Arch({**answers, **(base or {})}), {key: partial(Mixed, gates, key) for key in gates.decisions}
+    return Arch({**answers, **(base or {})}), {key: partial(gates.mix, gates, key) for key in gates.decisions}
 
 
 def relaxable(space: Space) -> dict[str, Decision]:

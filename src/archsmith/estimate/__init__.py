@@ -7,6 +7,9 @@ from archsmith.estimate.cross_validate import CrossValidated
 from archsmith.estimate.differentiable import Derived, search_gates
 from archsmith.estimate.driven import Asks, Driven
 from archsmith.estimate.evaluation import evaluate, outputs
+from archsmith.estimate.gate_methods import GATE_METHODS, GateMethod, search_by
+from archsmith.estimate.goals import Goal, added, limited, multiplied
+from archsmith.estimate.guards import Guard, Watched, dominance, eigenvalue
 from archsmith.estimate.machine import Machine
 from archsmith.estimate.measure import measure_machine, step_seconds, unmeasured_machine
 from archsmith.estimate.paths import Sampler, Score, attentive, fair, phases, sandwich, shrinking, uniform
@@ -20,6 +23,7 @@ from archsmith.estimate.training import Divergence, Trained, train
 
 __all__ = [
     "CHECKPOINT",
+    "GATE_METHODS",
     "SAMPLERS",
     "Asks",
     "CrossValidated",
@@ -28,6 +32,9 @@ __all__ = [
     "Divergence",
     "Driven",
     "ExtrapolationRule",
+    "GateMethod",
+    "Goal",
+    "Guard",
     "Machine",
     "MedianRule",
     "NamedSampler",
@@ -39,22 +46,29 @@ __all__ = [
     "StoppingRule",
     "TrainEstimator",
     "Trained",
+    "Watched",
+    "added",
     "attentive",
     "augment",
+    "dominance",
     "dominant_eigenvalue",
+    "eigenvalue",
     "evaluate",
     "fair",
     "hypergradient",
+    "limited",
     "load_checkpoint",
     "load_curve",
     "load_weights",
     "make_sampler",
     "measure_machine",
+    "multiplied",
     "outputs",
     "phases",
     "sandwich",
     "save_checkpoint",
     "save_weights",
+    "search_by",
     "search_gates",
     "seconds_spent",
     "shrinking",

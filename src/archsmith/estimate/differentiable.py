@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from archsmith.build.bank import Bank
 from archsmith.build.relax import Gates, relax
 from archsmith.estimate.bilevel import hypergradient
 from archsmith.estimate.feed import make_feed
+from archsmith.estimate.goals import Goal
+from archsmith.estimate.guards import Guard, Watched
 from archsmith.estimate.machine import Machine, place_network, using_threads
 from archsmith.estimate.optimizer import follow, make_optimizer, set_rate
 from archsmith.estimate.rng import borrowed_generators
@@ -30,11 +33,15 @@ _Batch = tuple[Tensor, Tensor]
 class Derived:
     """What a differentiable search ended with: the answers of the largest logits, and how it came to them.
 
-    ``curve`` has a row for each epoch: ``epoch``, the mean ``train_loss``, and the ``entropy`` of the gates.
+    ``shares`` are how much each option of a decision weighs, see ``Gates.shares``. ``curve`` has a row for each epoch:
+    ``epoch``, the mean ``train_loss``, the ``entropy`` of the gates, and what a guard measured. ``stopped`` says why a
+    guard ended it, empty where none did.
     """
 
     answers: Mapping[str, Answer]
+    shares: Mapping[str, tuple[float, ...]]
     curve: tuple[Mapping[str, float], ...]
+    stopped: str = ""
 
 
 def search_gates(
@@ -47,42 +54,49 @@ def search_gates(
     seed: int,
     epochs: int,
     base: Mapping[str, Answer] | None = None,
-    penalty: Callable[[Mapping[str, Tensor]], Tensor] | None = None,
+    goal: Goal | None = None,
+    guard: Guard | None = None,
     second_order: bool = False,
+    weights_first: float = 0.0,
     gate_rate: float = 3e-4,
     gate_decay: float = 1e-3,
+    reading: Callable[[Bank, Any, Mapping[str, Answer] | None], nn.Module] = relax,
 ) -> Derived:
     """Train the bank's relaxed network and its gates in turn, and return what the gates prefer (Liu et al., 2019).
 
     One half of the training split is for the weights, by ``settings``; the other for the gates, by Adam at
-    ``gate_rate``, with the gradient after one more step of the weights where ``second_order``. ``penalty`` is added to
-    the gates' loss; it is given their weights, so an expected cost can be limited. ``base`` answers what is not
-    relaxed. Raises ``SpaceError`` where the space cannot be relaxed; see ``relax``.
+    ``gate_rate``, with the gradient after one more step of the weights where ``second_order``. ``goal`` is what the
+    gates minimise, the loss by default: it is given their weights, so that an expected cost can be weighed in or
+    limited. ``guard`` ends the search before it collapses. The gates wait for the first ``weights_first`` of the
+    epochs. ``base`` answers what is not relaxed. ``reading`` makes the network. Raises ``SpaceError`` where the space
+    cannot be relaxed; see ``relax``.
     """
     with using_threads(machine.threads), borrowed_generators(machine.device, seed):
         place_network(bank, machine).train()
-        relaxed = relax(bank, gates, base)
+        network = reading(bank, gates, base)
         feed = make_feed(task, settings, machine, 1.0, None)
         generator = torch.Generator(machine.device).manual_seed(seed)
+        watching = torch.Generator(machine.device).manual_seed(seed)
         optimizer = make_optimizer(bank, settings)
         follow(optimizer, bank.parameters())
         gate_optimizer = torch.optim.Adam(gates.parameters(), gate_rate, betas=(0.5, 0.999), weight_decay=gate_decay)
-        compute = make_loss(relaxed, task, settings, machine, generator)
+        compute = make_loss(network, task, settings, machine, generator)
         weights = [p for p in bank.parameters() if p.requires_grad]
         halves = feed.order(0, seed).tensor_split(2)
         batch = min(feed.batch, len(halves[1]))
         steps = len(halves[1]) // batch
 
         def gate_step(own: _Batch, other: _Batch, rate: float) -> None:
-            def goal() -> Tensor:
-                return compute(*other) + (0.0 if penalty is None else penalty(gates.weights))
+            def aim() -> Tensor:
+                value = compute(*other)
+                return value if goal is None else goal(value, gates.weights)
 
             if second_order:
-                slopes = hypergradient(lambda: compute(*own), goal, weights, gates.parameters(), rate)
+                slopes = hypergradient(lambda: compute(*own), aim, weights, gates.parameters(), rate)
                 for logits, slope in zip(gates.parameters(), slopes, strict=True):
                     logits.grad = slope
             else:
-                goal().backward()  # type: ignore[no-untyped-call]
+                aim().backward()  # type: ignore[no-untyped-call]
             gate_optimizer.step()
             optimizer.zero_grad()
 
@@ -93,7 +107,13 @@ def search_gates(
             gate_optimizer.zero_grad()
             return value.detach()
 
-        curve = []
+        def watched_loss() -> Tensor:
+            gates.draw(1.0)
+            return compute(*feed.take(halves[1][:batch], watching))
+
+        curve: list[dict[str, float]] = []
+        kept: list[list[Tensor]] = []
+        stopped = ""
         for epoch in range(epochs):
             orders = [half[_shuffled(len(half), seed, epoch, half.device)] for half in halves]
             total = torch.zeros((), device=machine.device)
@@ -102,12 +122,24 @@ def search_gates(
                 own, other = (feed.take(o[step * batch : (step + 1) * batch], generator) for o in orders)
                 rate = settings.peak_lr * cosine(progress, 1.0)
                 set_rate(optimizer, rate)
-                gates.draw(progress)
-                gate_step(own, other, rate)
+                if progress >= weights_first:
+                    gates.draw(progress)
+                    gate_step(own, other, rate)
                 gates.draw(progress)
                 total += weight_step(own)
             curve.append({"epoch": epoch + 1.0, "train_loss": float(total) / steps, "entropy": gates.entropy()})
-        return Derived(gates.derive(), tuple(curve))
+            kept.append([p.detach().clone() for p in gates.parameters()])
+            if guard is not None:
+                curve[-1][guard.name] = guard.measure(Watched(gates, network, watched_loss, watching))
+                late = guard.back([row[guard.name] for row in curve])
+                if late is not None:
+                    back = max(0, epoch - late)
+                    stopped = f"{guard.name} reached {curve[-1][guard.name]:.3g} in epoch {epoch + 1}"
+                    for parameter, value in zip(gates.parameters(), kept[back], strict=True):
+                        parameter.data.copy_(value)
+                    stopped += f"; the gates are those of epoch {back + 1}"
+                    break
+        return Derived(gates.derive(), gates.shares(), tuple(curve), stopped)
 
 
 def _shuffled(count: int, seed: int, epoch: int, device: torch.device) -> Tensor:

@@ -54,6 +54,6 @@ def add_up(loss: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
     distributed.all_reduce(joined)
     joined /= count
     sizes = [g.numel() for g in gradients]
-    for gradient, mean in zip(gradients, joined[1:].split(sizes), strict=True):
+    for gradient, mean in zip(gradients, torch.split(joined[1:], sizes), strict=True):
         gradient.copy_(mean.view_as(gradient))
     return joined[0]

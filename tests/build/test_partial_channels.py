@@ -1,0 +1,97 @@
+"""Mixtures over a part of the channels, and edges that compete."""
+
+import pytest
+import torch
+from torch import nn
+
+from archsmith.build import RELAXATIONS, Bank, Gates, partial_channels, relax, relaxable
+from archsmith.errors import SpaceError
+from archsmith.space import Arch, Space, call, choice
+from archsmith.spaces.cell import cell_model
+from archsmith.spaces.darts import darts_model
+from archsmith.spec import Spec
+
+SPEC = Spec("image", "classification", (3, 8, 8), 10, 100)
+
+
+def gates_of(space: Space, **options: object) -> Gates:
+    return Gates(relaxable(space).values(), RELAXATIONS["pcdarts"], **options)  # type: ignore[arg-type]
+
+
+def test_one_part_is_the_plain_mixture_and_several_are_slices_of_it() -> None:
+    options = {"conv": call(nn.Conv2d, 8, 8, 3, padding=1), "skip": call(nn.Identity)}
+    space = Space(model=call(nn.Sequential, choice(name="edge", **options)))
+    bank, x = Bank(space), torch.randn(2, 8, 5, 5, generator=torch.Generator().manual_seed(0))
+    arch = Arch({"edge": "conv"})
+    whole = bank.lend(arch)(x)
+    for parts, expected in ((1, whole), (4, None)):
+        gates = gates_of(space, mix=partial_channels(parts))
+        network = relax(bank, gates)
+        gates.fix(arch)
+        out = network(x)
+        if expected is None:
+            conv = bank.extract(arch)[0]
+            part = nn.functional.conv2d(x[:, :2], conv.weight[:2, :2], conv.bias[:2], padding=1)
+            expected = nn.functional.channel_shuffle(torch.cat([part, x[:, 2:]], 1), 4)
+        torch.testing.assert_close(out, expected)
+
+
+def test_partial_channels_multiply_less_and_train_the_bank_in_place() -> None:
+    space = Space(model=darts_model(SPEC, 8, 3, every_edge=True))
+    bank = Bank(space, survey=False)
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    counted = []
+    for parts in (1, 4):
+        gates = gates_of(space, mix=partial_channels(parts))
+        gates.draw()
+        network = relax(bank, gates)
+        with torch.utils.flop_counter.FlopCounterMode(display=False) as counter:
+            network(x).sum().backward()
+        counted.append(counter.get_total_flops())
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in gates.parameters())
+    assert counted[1] < 0.5 * counted[0]
+    assert bank.lend(Arch({key: "skip_connect" for key in space.decisions}))(x).shape == (2, 10)
+
+
+def test_edges_of_one_node_compete_and_one_hot_gates_do_not() -> None:
+    space = Space(model=cell_model(SPEC, width=4, cells=1))
+    nodes = [["edge02", "edge12"], ["edge03", "edge13", "edge23"]]
+    gates = gates_of(space, nodes=nodes)
+    gates.draw()
+    shares = gates.shares()
+    for keys in nodes:
+        sums = [float(gates.weights[key].sum()) for key in keys]
+        torch.testing.assert_close(sum(sums), 1.0)
+        torch.testing.assert_close([sum(shares[key]) for key in keys], sums)
+    assert float(gates.weights["edge01"].sum()) == pytest.approx(1.0)
+    relax(Bank(space), gates)(torch.randn(2, 3, 8, 8)).sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in gates.parameters())
+    arch = {key: "skip_connect" for key in gates.decisions}
+    gates.fix(arch)
+    assert all(float(weights.sum()) == 1.0 for weights in gates.weights.values())
+    with pytest.raises(SpaceError, match="names 'edge21', which is not mixed"):
+        gates_of(space, nodes=[["edge21"]])
+
+
+class Own(nn.Module):
+    """A layer that nobody knows how to make thinner."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(8))
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (call(Own), "A Own at model/0 cannot be made thinner"),
+        (call(nn.Conv2d, 8, 6, 1), "cannot be divided into 4 parts: out_channels is 6"),
+        (call(nn.Conv2d, 8, 16, 1), "get 2 of 8 and return 4"),
+    ],
+)
+def test_what_has_no_thin_form_is_refused_with_its_path(option: object, words: str) -> None:
+    space = Space(model=call(nn.Sequential, choice(a=option, b=option, name="edge")))
+    gates = gates_of(space, mix=partial_channels(4))
+    gates.draw()
+    with pytest.raises(SpaceError, match=words):
+        relax(Bank(space), gates)(torch.zeros(1, 8, 4, 4))
