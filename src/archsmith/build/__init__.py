@@ -2,8 +2,10 @@
 
 from archsmith.build.bank import Bank, Lent
 from archsmith.build.cost import Cost, cost, meta_cost, module_macs
+from archsmith.build.derive import derive_within
 from archsmith.build.expected import ExpectedCost, expected_cost
 from archsmith.build.latency import Latency, latency
+from archsmith.build.latency_table import LatencyTable
 from archsmith.build.module import build, build_with_paths, seeded
 from archsmith.build.morphisms import grow_kernel, identity_like, inherit, silence, widen
 from archsmith.build.partial import partial_channels
@@ -12,6 +14,7 @@ from archsmith.build.relaxations import RELAXATIONS
 from archsmith.build.slices import Layout, Rule
 from archsmith.build.source import shipped_source, source, source_key
 from archsmith.build.statistics import recalibrate
+from archsmith.build.superkernel import Thresholds, superkernel
 
 __all__ = [
     "RELAXATIONS",
@@ -20,15 +23,18 @@ __all__ = [
     "ExpectedCost",
     "Gates",
     "Latency",
+    "LatencyTable",
     "Layout",
     "Lent",
     "MakeMixed",
     "Mixed",
     "Relaxation",
     "Rule",
+    "Thresholds",
     "build",
     "build_with_paths",
     "cost",
+    "derive_within",
     "expected_cost",
     "grow_kernel",
     "identity_like",
@@ -45,5 +51,6 @@ __all__ = [
     "silence",
     "source",
     "source_key",
+    "superkernel",
     "widen",
 ]

@@ -232,6 +232,11 @@ class Lent(nn.Module):
         self.network = network
         self._borrowed = borrowed
 
+    @property
+    def borrowed(self) -> Mapping[Place, Tensor]:
+        """The parameters that the network borrows: where each stands, and the bank's tensor that it is cut from."""
+        return self._borrowed
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network on the slices as they are now."""
         try:

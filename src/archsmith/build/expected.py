@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from archsmith.build.cost import module_macs
+from archsmith.build.latency_table import LatencyTable
 from archsmith.build.module import build_with_paths
 from archsmith.build.relax import Gates, Mixed, opened
 from archsmith.errors import SpaceError, nearest
@@ -45,8 +46,9 @@ def expected_cost(
 ) -> ExpectedCost:
     """Return the cost of the relaxed network (see ``relax``) as a function of its gates' weights.
 
-    ``metric`` is "params", "macs", or a function from the network, made without data, to what each of its modules costs
-    with everything in it and all options of a choice added up, such as milliseconds from a table of measured layers.
+    ``metric`` is "params", "macs", "latency_ms" (layers measured on this machine; keep a ``LatencyTable`` and give that
+    to measure each but once), or a function from the network, made without data, to what each of its modules costs with
+    everything in it and all options of a choice added up.
     Law: under one-hot weights it is the cost of the standalone network. Raises ``SpaceError`` for another metric, and
     where the options of a choice differ in the shape of their results.
     """
@@ -56,13 +58,15 @@ def expected_cost(
     with torch.device("meta"):
         network, _ = build_with_paths(space, arch, None, mixed)
     with torch.no_grad():
+        if metric == "latency_ms":
+            metric = LatencyTable(input_shape)
         if not isinstance(metric, str):
             return _expected(network, metric(network))
         if metric == "macs":
             return _expected(network, module_macs(network.eval(), input_shape))
     if metric == "params":
         return _expected(network, {m: sum(p.numel() for p in m.parameters()) for m in network.modules()})
-    raise SpaceError(f"There is no expected {metric!r}. {nearest(metric, ('params', 'macs'))}")
+    raise SpaceError(f"There is no expected {metric!r}. {nearest(metric, ('params', 'macs', 'latency_ms'))}")
 
 
 def _expected(network: nn.Module, inclusive: Mapping[nn.Module, float]) -> ExpectedCost:

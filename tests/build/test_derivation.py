@@ -1,0 +1,176 @@
+"""Latency from a table of layers, architectures within limits, and superkernels."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from archsmith.build import (
+    RELAXATIONS,
+    Bank,
+    ExpectedCost,
+    Gates,
+    LatencyTable,
+    Thresholds,
+    build,
+    derive_within,
+    expected_cost,
+    relaxable,
+    superkernel,
+)
+from archsmith.errors import LimitError, SpaceError
+from archsmith.space import Arch, Space, call, choice, enumerate_archs, repeat, sample, switch
+from archsmith.spaces.cell import cell_model
+from archsmith.spec import Spec
+
+SHAPE = (3, 8, 8)
+CELLS = Space(model=cell_model(Spec("image", "classification", SHAPE, 10, 100), width=4, cells=1))
+
+
+def gates_of(space: Space, seed: int = 0) -> Gates:
+    gates = Gates(relaxable(space).values(), RELAXATIONS["darts"], seed)
+    noise = torch.Generator().manual_seed(seed)
+    for logits in gates.parameters():
+        logits.data = torch.randn(logits.shape, generator=noise)
+    gates.draw()
+    return gates
+
+
+def counted(layer: nn.Module, shape: object) -> float:
+    """A clock that always says the same."""
+    return 1.0 + sum(p.numel() for p in layer.parameters())
+
+
+def test_expected_latency_is_the_sum_over_the_table_and_measures_each_layer_once() -> None:
+    calls: list[str] = []
+
+    def measure(layer: nn.Module, shape: object) -> float:
+        calls.append(f"{layer} {shape}")
+        return counted(layer, shape)
+
+    table, gates = LatencyTable(SHAPE, measure=measure), gates_of(CELLS)
+    expected = expected_cost(CELLS, gates, SHAPE, table)
+    assert len(calls) == len(set(calls)) == len(table.entries)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        arch = sample(CELLS, rng)
+        gates.fix(arch)
+        assert float(expected(gates.weights)) == pytest.approx(table.total(build(CELLS, arch, seed=0)))
+    assert LatencyTable(SHAPE, entries=table.entries).total(build(CELLS, arch, seed=0)) > 0  # nothing to measure
+
+
+def test_latency_is_measured_here_by_name_and_falls_along_its_gradient() -> None:
+    space = Space(
+        model=call(nn.Sequential, choice(a=call(nn.Conv2d, 3, 3, 3, padding=1), b=call(nn.Identity), name="layer"))
+    )
+    gates = gates_of(space)
+    value = expected_cost(space, gates, SHAPE, "latency_ms")(gates.weights)
+    assert isinstance(value, torch.Tensor) and float(value) > 0
+    value.backward()
+    assert gates.logits["layer"].grad is not None
+    with pytest.raises(SpaceError, match="no expected 'latency'.*latency_ms"):
+        expected_cost(space, gates, SHAPE, "latency")
+
+
+def best(gates: Gates, cost: ExpectedCost, limit: float) -> float:
+    """The largest product of shares within the limit, by trying all."""
+    shares = gates.shares()
+    found = 0.0
+    for labels in product(*(d.options for d in gates.decisions.values())):
+        answers = dict(zip(gates.decisions, labels, strict=True))
+        gates.fix(answers)
+        if float(cost(gates.weights)) <= limit:
+            found = max(found, likelihood(gates, shares, answers))
+    return found
+
+
+def likelihood(gates: Gates, shares: dict[str, tuple[float, ...]], answers: object) -> float:
+    return float(np.prod([shares[k][d.options.index(answers[k])] for k, d in gates.decisions.items()]))  # type: ignore[index]
+
+
+inner = choice(small=call(nn.Linear, 8, 8, bias=False), big=call(nn.Linear, 8, 8), none=call(nn.ReLU), name="inner")
+NESTED = Space(
+    model=call(
+        nn.Sequential,
+        choice(deep=call(nn.Sequential, inner, inner), flat=call(nn.Linear, 8, 8), no=call(nn.ReLU), name="outer"),
+        choice(a=call(nn.Linear, 8, 8), b=call(nn.Identity), name="last"),
+        call(nn.Linear, 8, 2),
+    )
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_derived_is_the_best_by_the_gates_that_meets_the_limit(seed: int) -> None:
+    gates = gates_of(NESTED, seed)
+    cost, shares = expected_cost(NESTED, gates, (8,), "params"), gates.shares()
+    for limit in (30, 90, 100, 160, 1000):
+        answers = derive_within(gates, [(cost, limit)])
+        assert likelihood(gates, shares, answers) == pytest.approx(best(gates, cost, limit))
+    assert answers == derive_within(gates, []) == gates.derive()
+    with pytest.raises(LimitError, match="takes at least 18 of 10"):
+        derive_within(gates, [(cost, 10)])
+
+
+def test_several_limits_hold_at_once_on_a_whole_space() -> None:
+    gates = gates_of(CELLS)
+    limits = [
+        (expected_cost(CELLS, gates, SHAPE, metric), bound) for metric, bound in (("macs", 60_000), ("params", 1200))
+    ]
+    gates.fix(derive_within(gates, limits))
+    assert all(float(cost(gates.weights)) <= bound for cost, bound in limits)
+    gates.fix(gates.derive())
+    assert any(float(cost(gates.weights)) > bound for cost, bound in limits)
+
+
+kernel, width = choice(1, 3, 5, name="kernel"), choice(4, 8, 16, name="width")
+SUPER = Space(
+    model=call(
+        nn.Sequential,
+        call(nn.Conv2d, 3, width, kernel, padding=switch(kernel, {1: 0, 3: 1, 5: 2})),
+        call(nn.BatchNorm2d, width),
+        call(nn.ReLU),
+        call(nn.Conv2d, width, width, 3, padding=1, groups=width),
+        call(nn.BatchNorm2d, width),
+        call(nn.ReLU),
+        call(nn.AdaptiveAvgPool2d, 2),
+        call(nn.Flatten),
+        call(nn.Linear, width * 4, 5),
+    )
+)
+
+
+def test_a_superkernel_at_an_architecture_computes_what_is_lent_for_it() -> None:
+    bank = Bank(SUPER)
+    thresholds = Thresholds(bank, SUPER.decisions.values())
+    network, x = superkernel(bank, thresholds), torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(0))
+    for arch in enumerate_archs(SUPER):
+        thresholds.fix(arch)
+        torch.testing.assert_close(network(x), bank.lend(arch)(x), rtol=1e-4, atol=1e-5)
+        assert [float(w) for w in thresholds.weights["kernel"]] == [float(arch["kernel"] == k) for k in (1, 3, 5)]
+
+
+def test_a_step_is_taken_where_its_weights_are_above_the_threshold() -> None:
+    bank = Bank(SUPER)
+    thresholds = Thresholds(bank, SUPER.decisions.values())
+    assert thresholds.derive() == {"kernel": 5, "width": 16}
+    ring = bank.extract(Arch({"kernel": 5, "width": 16}))[0].weight.detach().clone()
+    ring[:, :, 1:4, 1:4] = 0
+    outside = float(ring.square().sum() / (16 * 3 * 16))
+    for offset, chosen in ((-1e-4, 5), (1e-4, 3)):
+        thresholds.thresholds["kernel"].data[1] = outside + offset
+        assert thresholds.derive()["kernel"] == chosen
+    thresholds.thresholds["kernel"].data[:] = torch.tensor([10.0, -10.0])  # a step above one that is not taken
+    assert thresholds.derive()["kernel"] == 1
+    thresholds.draw()
+    (superkernel(bank, thresholds)(torch.randn(4, *SHAPE)).sum() + thresholds.weights["width"][2]).backward()
+    assert all(t.grad is not None and t.grad.any() for t in thresholds.parameters())
+
+
+def test_what_changes_more_than_sizes_has_no_superkernel() -> None:
+    depth, on = choice(1, 2, name="depth"), choice(a=call(nn.ReLU), b=call(nn.Tanh), name="act")
+    space = Space(model=call(nn.Sequential, repeat([call(nn.Linear, 8, 8)] * 2, depth), on))
+    for key, words in (("depth", "does not only change how large layers are"), ("act", "between whole numbers")):
+        with pytest.raises(SpaceError, match=words):
+            Thresholds(Bank(space), [space.decisions[key]])
