@@ -70,7 +70,7 @@ def test_latency_is_measured_here_by_name_and_falls_along_its_gradient() -> None
     assert isinstance(value, torch.Tensor) and float(value) > 0
     value.backward()
     assert gates.logits["layer"].grad is not None
-    with pytest.raises(SpaceError, match="no expected 'latency'.*latency_ms"):
+    with pytest.raises(SpaceError, match=r"no expected 'latency'.*latency_ms"):
         expected_cost(space, gates, SHAPE, "latency")
 
 

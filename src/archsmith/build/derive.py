@@ -22,7 +22,8 @@ _Row = dict[int, float]
 def derive_within(gates: Gates, limits: Sequence[tuple[ExpectedCost, float]]) -> dict[str, Answer]:
     """Return the answers whose shares have the largest product, of those that keep every cost within its limit.
 
-    ``limits`` are pairs of an expected cost and the most that it may be, in the unit of the cost. Without any this is ``gates.derive()``. The choice is exact: a linear program in whole numbers, solved by HiGHS.
+    ``limits`` are pairs of an expected cost and the most that it may be, in the unit of the cost. Without any this is
+    ``gates.derive()``. The choice is exact: a linear program in whole numbers, solved by HiGHS.
     Raises ``LimitError`` where nothing meets the limits.
     """
     program = _Program(gates)

@@ -30,7 +30,8 @@ class Reinforce:
 
     Authors' values: Zoph and Le a two-layer controller of 35 units, rate 6e-4, 12,800 trials; NAS-Bench-201 softmaxes,
     ``rate`` 0.01, ``momentum`` 0.9. The default rates learn faster, for hundreds of trials: 0.1 for softmaxes and 0.01
-    for the controller. Real ranges are cut into ``bins`` parts.
+    for the controller. Real ranges are cut into ``bins`` parts. With ``again`` the policy is drawn from as it is, what
+    was tried included: for scores that change, such as those of weights that are still in training (ENAS).
 
     A trial that breaks a limit is rejected, with the correction of TabNAS (Yang et al., 2022): what is learned is the
     distribution among feasible architectures, by the gradient of ``log p(arch) - log P(feasible)``. ``P(feasible)``
@@ -48,6 +49,7 @@ class Reinforce:
     window: int = 32
     tries: int = 30
     seed: int = 0
+    again: bool = False
     abilities: ClassVar[Abilities] = Abilities(many_objectives=False)
     _learner: Learner = field(init=False, repr=False, compare=False)
 
@@ -58,8 +60,8 @@ class Reinforce:
             raise UsageError(f"Reinforce needs entropy >= 0, not {self.entropy}.")
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
-        """Return up to ``n`` architectures drawn from the policy; what was tried is drawn again."""
-        return self._learner.ask(n, rng, running)
+        """Return up to ``n`` architectures drawn from the policy; what was tried is drawn once more, or kept."""
+        return self._learner.ask(n, rng, running, self.again)
 
     def tell(self, trial: Trial) -> None:
         """Take one step towards, or away from, what was tried."""

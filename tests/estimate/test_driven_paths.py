@@ -1,0 +1,120 @@
+"""Samplers that look at the bank: attentive ones, and those that a strategy drives."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from archsmith.build import Bank
+from archsmith.errors import UsageError
+from archsmith.estimate import (
+    SAMPLERS,
+    Driven,
+    Machine,
+    Settings,
+    attentive,
+    make_sampler,
+    shrinking_phases,
+    train_bank,
+    validation_score,
+)
+from archsmith.space import Arch, Space, call, check, choice, enumerate_archs, largest, repeat, smallest
+from archsmith.strategy import RandomSearch, RegularizedEvolution
+from archsmith.strategy.reinforce import Reinforce
+from archsmith.task import Task
+from archsmith.testing.strategy import Strategy
+
+MACHINE = Machine(threads=1)
+RECIPE = Settings(lr=0.1, batch_size=32, augment="none", warmup=5)
+WIDTH = choice(4, 8, name="width")
+SPACE = Space(
+    model=call(
+        nn.Sequential,
+        call(nn.Conv2d, 1, WIDTH, choice(3, 5, name="kernel"), padding="same", bias=False),
+        call(nn.BatchNorm2d, WIDTH),
+        choice(relu=call(nn.ReLU), silu=call(nn.SiLU), name="act"),
+        repeat([call(nn.ReLU)] * 3, choice(1, 2, 3, name="depth")),
+        call(nn.AdaptiveAvgPool2d, 2),
+        call(nn.Flatten),
+        call(nn.Linear, WIDTH * 4, 4),
+    )
+)
+
+
+def width_and_kernel(arch: Arch, rng: np.random.Generator) -> float:
+    return float(arch["width"] * 10 + arch["kernel"])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_attentive_paths_are_the_best_or_worst_of_the_candidates_between_the_extremes(best: bool) -> None:
+    rng = np.random.default_rng(0)
+    means = []
+    for candidates in (1, 8):
+        drawn = [attentive(width_and_kernel, candidates, best)(SPACE, rng, 0.0) for _ in range(50)]
+        assert all((archs[0], archs[-1], len(archs)) == (largest(SPACE), smallest(SPACE), 4) for archs in drawn)
+        means.append(np.mean([width_and_kernel(arch, rng) for archs in drawn for arch in archs[1:-1]]))
+    assert (means[1] > means[0] + 10) if best else (means[1] < means[0] - 10)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_by_name_draws_architectures_of_the_space_and_repeats(name: str) -> None:
+    for progress in (0.0, 0.5, 1.0):
+        drawn = [
+            make_sampler(name, SPACE, width_and_kernel, Reinforce(SPACE))(SPACE, np.random.default_rng(1), progress)
+            for _ in range(2)
+        ]
+        assert drawn[0] == drawn[1] and drawn[0]
+        for arch in drawn[0]:
+            check(SPACE, arch)
+
+
+def test_what_a_sampler_needs_is_asked_for_by_name() -> None:
+    with pytest.raises(UsageError, match="no path sampler called 'spots'"):
+        make_sampler("spots", SPACE)
+    with pytest.raises(UsageError, match="'attentive' needs a score"):
+        make_sampler("attentive", SPACE)
+    with pytest.raises(UsageError, match="'enas' needs a strategy"):
+        make_sampler("enas", SPACE, width_and_kernel)
+
+
+def test_shrinking_opens_kernels_then_depths_then_widths() -> None:
+    sampler, rng = shrinking_phases(SPACE), np.random.default_rng(0)
+    most = largest(SPACE)
+    for progress, closed in ((0.0, {"depth", "width"}), (0.4, {"width"}), (0.7, set()), (1.0, set())):
+        drawn = [arch for _ in range(40) for arch in sampler(SPACE, rng, progress)]
+        varying = {key for key in most if len({arch[key] for arch in drawn}) > 1}
+        assert varying == {"kernel", "act", "depth", "width"} - closed
+        assert all(arch[key] == most[key] for arch in drawn for key in closed)
+
+
+def test_a_controller_learns_to_draw_what_scores_well() -> None:
+    sampler, rng = Driven(Reinforce(SPACE, again=True), width_and_kernel), np.random.default_rng(0)
+    scores = [width_and_kernel(sampler(SPACE, rng)[0], rng) for _ in range(120)]
+    assert np.mean(scores[-20:]) > np.mean(scores[:20]) + 10
+
+
+@pytest.mark.parametrize("strategy", [RandomSearch(SPACE), RegularizedEvolution(SPACE, population=6, sample=2)])
+def test_any_strategy_drives_the_paths_until_it_has_no_more(strategy: Strategy) -> None:
+    sampler, rng = Driven(strategy, width_and_kernel, every=2), np.random.default_rng(0)
+    drawn = [sampler(SPACE, rng)[0] for _ in range(30)]
+    assert len(sampler.log) == 15
+    assert set(drawn) <= set(enumerate_archs(SPACE))
+
+
+def test_a_driven_training_repeats_and_an_interrupted_one_goes_on_exactly(images: Task, tmp_path: Path) -> None:
+    def run(**options: Any) -> tuple[Bank, Driven]:
+        bank = Bank(SPACE)
+        sampler = Driven(Reinforce(SPACE, again=True), validation_score(bank, images, MACHINE, 32))
+        train_bank(bank, images, RECIPE, machine=MACHINE, seed=0, epochs=2, sampler=sampler, **options)
+        return bank, sampler
+
+    whole, sampler = run()
+    assert 0 < len(sampler.log) == sampler.calls and all(0 <= score <= 1 for _, score in sampler.log)
+    stops = iter([False] * 9 + [True] * 1000)
+    run(checkpoint=tmp_path, interrupted=lambda: next(stops))
+    again, resumed = run(checkpoint=tmp_path, resume=tmp_path)
+    assert resumed.log == sampler.log
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
