@@ -4,6 +4,7 @@ from archsmith.build.bank import Bank, Lent
 from archsmith.build.cost import Cost, cost, meta_cost, module_macs
 from archsmith.build.derive import derive_within
 from archsmith.build.expected import ExpectedCost, expected_cost
+from archsmith.build.importance import sort_channels
 from archsmith.build.latency import Latency, latency
 from archsmith.build.latency_table import LatencyTable
 from archsmith.build.module import build, build_with_paths, seeded
@@ -49,6 +50,7 @@ __all__ = [
     "seeded",
     "shipped_source",
     "silence",
+    "sort_channels",
     "source",
     "source_key",
     "superkernel",

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from archsmith.build.kernels import cut_kernel, kernel_steps, write_kernel
 from archsmith.build.module import build_with_paths
 from archsmith.build.places import Place, places
 from archsmith.build.slices import RULES, Layout, Rule, union
@@ -48,14 +49,25 @@ class Bank(nn.Module):
     for whoever keeps something of the old size, such as momentum. All else that works on a module works on a bank:
     ``to``, optimisers, clipping, autocast, and calling it: ``bank(x, arch)``.
 
+    With ``kernel_transforms`` a smaller kernel is the middle of the larger one times a matrix that is learned (see
+    ``kernels``); then a gradient also reaches these matrices.
+
     Running statistics of normalisation are lent as copies, so no network disturbs another; they belong to one
     network's activations, so recalibrate them before you measure it (``recalibrate``). Raises ``SpaceError`` for a
     network that cannot be built, or whose parameters cannot be cut, with the path in the expression.
     """
 
-    def __init__(self, space: Space, seed: int = 0, rules: Mapping[type, Rule] | None = None, survey: bool = True):
+    def __init__(
+        self,
+        space: Space,
+        seed: int = 0,
+        rules: Mapping[type, Rule] | None = None,
+        survey: bool = True,
+        kernel_transforms: bool = False,
+    ) -> None:
         super().__init__()
         self.space, self.seed, self.growth = space, seed, 0
+        self.kernel_transforms = kernel_transforms
         self.rules: Mapping[type, Rule] = {**RULES, **(rules or {})}
         self.shared = nn.ParameterDict()
         self.statistics = nn.Module()  # as buffers of it
@@ -87,7 +99,8 @@ class Bank(nn.Module):
         for place in found:
             if not place.learned:
                 place.lay(place.cut(self._tensor(place)).clone())
-        return Lent(network, {place: self._tensor(place) for place in found if place.learned}).train(self.training)
+        borrowed = {place: self._tensor(place) for place in found if place.learned}
+        return Lent(network, borrowed, self._cut if self.kernel_transforms else Place.cut).train(self.training)
 
     def extract(self, arch: Arch) -> nn.Module:
         """Return the standalone network of ``arch`` with copies of its slices, on the bank's device."""
@@ -96,7 +109,7 @@ class Bank(nn.Module):
         self._make_room(found, lambda: found)
         with torch.no_grad():
             for place in found:
-                place.tensor.copy_(place.cut(self._tensor(place)))
+                place.tensor.copy_(self._cut(place, self._tensor(place)))
         return network.to(self.device)
 
     def absorb(self, arch: Arch, weights: nn.Module | Mapping[str, Tensor]) -> list[str]:
@@ -111,8 +124,19 @@ class Bank(nn.Module):
             if value is not None and value.shape == place.tensor.shape:
                 for name in place.names:
                     state.pop(name, None)
-                place.region(self._tensor(place).detach()).copy_(value.detach().reshape(place.layout.sizes))
+                if self.kernel_transforms:
+                    write_kernel(place, self._tensor(place).detach(), value, functools.partial(self._matrix, place))
+                else:
+                    place.region(self._tensor(place).detach()).copy_(value.detach().reshape(place.layout.sizes))
         return list(state)
+
+    def places(self, arch: Arch) -> list[Place]:
+        """Return where the network of ``arch`` has its parameters and running statistics, with room for them."""
+        return self._skeleton(arch)[1]
+
+    def tensor(self, place: Place) -> Tensor:
+        """Return the bank's own tensor that a place is cut from."""
+        return self._tensor(place).detach()
 
     def save(self, folder: Path) -> None:
         """Write the tensors to ``bank.safetensors`` and the rest to ``bank.json`` in the folder."""
@@ -120,8 +144,8 @@ class Bank(nn.Module):
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         save_file(tensors, folder / _TENSORS)
         frozen = [key for key, value in self.shared.items() if not value.requires_grad]
-        header = json.dumps({"format": 1, "seed": self.seed, "frozen": frozen}, indent=1)
-        (folder / _HEADER).write_text(header + "\n", encoding="utf-8")
+        header = {"format": 1, "seed": self.seed, "frozen": frozen, "kernel_transforms": self.kernel_transforms}
+        (folder / _HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
 
     @staticmethod
     def load(folder: Path, space: Space, rules: Mapping[type, Rule] | None = None) -> Bank:
@@ -132,7 +156,7 @@ class Bank(nn.Module):
         try:
             header = json.loads((folder / _HEADER).read_text(encoding="utf-8"))
             tensors = load_file(folder / _TENSORS)
-            bank = Bank(space, header["seed"], rules, survey=False)
+            bank = Bank(space, header["seed"], rules, False, header.get("kernel_transforms", False))
             for name, value in tensors.items():
                 room, _, key = name.partition(".")
                 bank._put(key, value, learned=room == "shared", trains=key not in header["frozen"])
@@ -148,6 +172,25 @@ class Bank(nn.Module):
         found = (self.shared._parameters if place.learned else self.statistics._buffers)[place.key]
         assert found is not None
         return found
+
+    def _cut(self, place: Place, shared: Tensor) -> Tensor:
+        return (
+            cut_kernel(place, shared, functools.partial(self._matrix, place))
+            if self.kernel_transforms
+            else (place.cut(shared))
+        )
+
+    def _matrix(self, place: Place, size: int) -> Tensor:
+        count = size ** len(place.layout.centred)
+        return self.shared[f"{place.key} {size}"].view(count, count)
+
+    def _add_matrices(self, found: list[Place]) -> None:
+        for place in found:
+            for size in kernel_steps(place, self._tensor(place)):
+                if f"{place.key} {size}" not in self.shared:  # as a vector: those are not decayed
+                    matrix = torch.eye(size ** len(place.layout.centred), device=self.device)
+                    self._put(f"{place.key} {size}", matrix.flatten(), learned=True)
+                    self.growth += 1
 
     def _skeleton(self, arch: Arch, mixed: Mapping[str, Mix] = MappingProxyType({})) -> tuple[nn.Module, list[Place]]:
         """Return the network, where possible without data, and where its tensors are kept; make room for them."""
@@ -173,6 +216,8 @@ class Bank(nn.Module):
             for place in fresh():
                 if not self._holds(place):
                     self._grow(place)
+        if self.kernel_transforms:
+            self._add_matrices(found)
 
     def _known(self, place: Place) -> bool:
         return place.key in self.shared._parameters or place.key in self.statistics._buffers
@@ -227,10 +272,15 @@ class Lent(nn.Module):
     Its running statistics are its own, and are not given back.
     """
 
-    def __init__(self, network: nn.Module, borrowed: Mapping[Place, Tensor]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        borrowed: Mapping[Place, Tensor],
+        cut: Callable[[Place, Tensor], Tensor] = Place.cut,
+    ) -> None:
         super().__init__()
         self.network = network
-        self._borrowed = borrowed
+        self._borrowed, self._cut = borrowed, cut
 
     @property
     def borrowed(self) -> Mapping[Place, Tensor]:
@@ -241,7 +291,7 @@ class Lent(nn.Module):
         """Run the network on the slices as they are now."""
         try:
             for place, shared in self._borrowed.items():
-                place.lay(place.cut(shared))
+                place.lay(self._cut(place, shared))
             return self.network(*args, **kwargs)
         finally:
             for place in self._borrowed:

@@ -32,6 +32,10 @@ class Thresholds:
     """
 
     def __init__(self, bank: Bank, decisions: Collection[Decision], base: Mapping[str, Answer] | None = None) -> None:
+        if bank.kernel_transforms:
+            raise SpaceError(
+                "Superkernels are for a bank without kernel transforms: there a part is no smaller kernel."
+            )
         self.bank = bank
         self.decisions = {decision.key: decision for decision in decisions}
         self.options = {key: _sizes(decision) for key, decision in self.decisions.items()}
