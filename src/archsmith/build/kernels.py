@@ -1,4 +1,4 @@
-"""Learned kernel transforms: a small kernel is the centre of a large one, times a matrix (Once-for-All, Cai et al., 2020).
+"""Learned kernel transforms: a small kernel is the centre of a large one, times a matrix (OFA, Cai et al., 2020).
 
 A 7x7 kernel becomes a 5x5 one by its centre and a matrix of 25x25, and that a 3x3 one by its centre and one of 9x9: the
 same matrices for all channels of a layer, at first the identity, so that nothing changes until they learn.
