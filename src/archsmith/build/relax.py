@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from archsmith.space import Answer, Arch, Call, Choice, Decision, Mix, Space, Sw
 from archsmith.space.cover import ends
 from archsmith.space.nodes import children
 
-__all__ = ["Gates", "MakeMixed", "Mixed", "Relaxation", "opened", "relax", "relaxable"]
+__all__ = ["Gates", "Gating", "MakeMixed", "Mixed", "Relaxation", "opened", "relax", "relaxable"]
 
 Relaxation = Callable[[Tensor, torch.Generator, float], Tensor | tuple[Tensor, Tensor]]
 """A differentiable method: from one decision's logits ``[options]`` to the options' weights, by a generator.
@@ -27,6 +27,32 @@ The third argument is how much of the search has passed, from 0 to 1, for what i
 exactly zero are not run, unless the method also returns which ones are. See ``relaxations`` for those of the
 literature.
 """
+
+
+class Gating(Protocol):
+    """What a differentiable search changes: ``Gates``, and whatever else stands in their place."""
+
+    weights: dict[str, Tensor]
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return what is learned."""
+        ...
+
+    def draw(self, progress: float = 0.0) -> None:
+        """Set the weights that the network uses from now on."""
+        ...
+
+    def derive(self) -> dict[str, Answer]:
+        """Return the answers that are preferred now."""
+        ...
+
+    def shares(self) -> dict[str, tuple[float, ...]]:
+        """Return how much each option of a decision weighs."""
+        ...
+
+    def entropy(self) -> float:
+        """Return how undecided it is, from 0 to 1."""
+        ...
 
 
 class Gates:

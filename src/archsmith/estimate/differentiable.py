@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from archsmith.build.bank import Bank
-from archsmith.build.relax import Gates, relax
+from archsmith.build.relax import Gating, relax
 from archsmith.estimate.bilevel import hypergradient
 from archsmith.estimate.feed import make_feed
 from archsmith.estimate.goals import Goal
@@ -46,7 +46,7 @@ class Derived:
 
 def search_gates(
     bank: Bank,
-    gates: Gates,
+    gates: Gating,
     task: Task,
     settings: Settings,
     *,

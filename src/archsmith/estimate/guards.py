@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from archsmith.build.relax import Gates, Mixed
+from archsmith.build.relax import Gating, Mixed
 from archsmith.estimate.bilevel import dominant_eigenvalue
 
 __all__ = ["Guard", "Watched", "dominance", "eigenvalue"]
@@ -18,7 +18,7 @@ __all__ = ["Guard", "Watched", "dominance", "eigenvalue"]
 class Watched:
     """What a guard may look at after an epoch: gates, network, and the loss on validation samples, with new graph."""
 
-    gates: Gates
+    gates: Gating
     network: nn.Module
     loss: Callable[[], Tensor]
     generator: torch.Generator
@@ -64,9 +64,11 @@ def dominance(most: float = 0.5) -> Guard:
 
     def measure(watched: Watched) -> float:
         empty: dict[str, bool] = {}
+        shares = watched.gates.shares()
         for module in watched.network.modules():
             if isinstance(module, Mixed):
-                best = module.options[int(watched.gates.logits[module.key].argmax())]
+                weights = shares[module.key]
+                best = module.options[weights.index(max(weights))]
                 empty[module.key] = empty.get(module.key, True) and next(best.parameters(), None) is None
         return sum(empty.values()) / max(1, len(empty))
 
