@@ -182,7 +182,8 @@ class Bank(nn.Module):
 
     def _matrix(self, place: Place, size: int) -> Tensor:
         count = size ** len(place.layout.centred)
-        return self.shared[f"{place.key} {size}"].view(count, count)
+        vector: Tensor = self.shared[f"{place.key} {size}"]
+        return vector.view(count, count)
 
     def _add_matrices(self, found: list[Place]) -> None:
         for place in found:

@@ -64,7 +64,7 @@ class Thresholds:
     def fix(self, arch: Mapping[str, Answer]) -> None:
         """Take the steps up to an architecture's answers, and no more."""
         for key, options in self.options.items():
-            taken = options.index(arch[key]) + 1
+            taken = 1 + [repr(option) for option in options].index(repr(arch[key]))
             self._set(key, (torch.arange(len(options), device=self.bank.device) < taken).float())
 
     def derive(self) -> dict[str, Answer]:
@@ -163,4 +163,4 @@ def _sizes(decision: Decision) -> list[int]:
     options = list(decision.answers()) if decision.kind in ("choice", "integer") else []
     if len(options) < 2 or not all(isinstance(o, int) and not isinstance(o, bool) for o in options):
         raise SpaceError(f"The decision {decision.key!r} does not choose between whole numbers: it has no superkernel.")
-    return sorted(options)  # type: ignore[type-var, arg-type]
+    return sorted(options)  # type: ignore[arg-type]
