@@ -15,6 +15,7 @@ from archsmith.errors import SpaceError
 from archsmith.space import Arch, Space, call, choice, sample, switch
 from archsmith.spaces.cell import cell_model
 from archsmith.spec import Spec
+from archsmith.testing.relaxation import RELAXATION_LAWS, RelaxationLaw
 from archsmith.testing.spaces import spaces_and_archs
 
 SLOW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -87,8 +88,14 @@ def test_one_decision_has_one_weight_wherever_it_is_used() -> None:
     assert slopes is not None and slopes.argmax() == 3 and slopes.argmin() != 3  # the 3x3 convolution costs most
 
 
+@pytest.mark.parametrize("law", RELAXATION_LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", RELAXATIONS)
-def test_where_only_cost_counts_every_method_finds_the_cheapest_network(name: str) -> None:
+def test_every_relaxation_keeps_the_laws(name: str, law: RelaxationLaw) -> None:
+    law(RELAXATIONS[name])
+
+
+@pytest.mark.parametrize("name", ["darts", "gdas"])
+def test_where_only_cost_counts_a_search_finds_the_cheapest_network(name: str) -> None:
     gates = gates_of(CELLS, relaxation=RELAXATIONS[name])
     expected = expected_cost(CELLS, gates, (3, 8, 8))
     optimizer = torch.optim.Adam(gates.parameters(), 0.05)

@@ -21,11 +21,11 @@ from archsmith.estimate import (
     train_bank,
     validation_score,
 )
-from archsmith.space import Arch, Space, call, check, choice, enumerate_archs, largest, repeat, smallest
-from archsmith.strategy import RandomSearch, RegularizedEvolution
+from archsmith.space import Arch, Space, call, choice, enumerate_archs, largest, repeat, smallest
+from archsmith.strategy import RandomSearch, RegularizedEvolution, Strategy
 from archsmith.strategy.reinforce import Reinforce
 from archsmith.task import Task
-from archsmith.testing.strategy import Strategy
+from archsmith.testing.sampler import SAMPLER_LAWS, SamplerLaw
 
 MACHINE = Machine(threads=1)
 RECIPE = Settings(lr=0.1, batch_size=32, augment="none", warmup=5)
@@ -59,16 +59,10 @@ def test_attentive_paths_are_the_best_or_worst_of_the_candidates_between_the_ext
     assert (means[1] > means[0] + 10) if best else (means[1] < means[0] - 10)
 
 
+@pytest.mark.parametrize("law", SAMPLER_LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_by_name_draws_architectures_of_the_space_and_repeats(name: str) -> None:
-    for progress in (0.0, 0.5, 1.0):
-        drawn = [
-            make_sampler(name, SPACE, width_and_kernel, Reinforce(SPACE))(SPACE, np.random.default_rng(1), progress)
-            for _ in range(2)
-        ]
-        assert drawn[0] == drawn[1] and drawn[0]
-        for arch in drawn[0]:
-            check(SPACE, arch)
+def test_every_sampler_by_name_keeps_the_laws(name: str, law: SamplerLaw) -> None:
+    law(lambda: make_sampler(name, SPACE, width_and_kernel, Reinforce(SPACE, again=True, entropy=100.0)), SPACE)
 
 
 def test_what_a_sampler_needs_is_asked_for_by_name() -> None:
