@@ -152,11 +152,11 @@ def test_goals_weigh_the_cost_as_they_say() -> None:
     def cost(weights: object) -> torch.Tensor:
         return weights["a"] @ torch.tensor([4.0, 12.0])  # type: ignore[index]
 
-    assert float(added(cost, 0.1, 5.0)(loss, weights)) == pytest.approx(2.2)
-    assert float(multiplied(cost, 0.2, 0.6)(loss, weights)) == pytest.approx(0.4 * 2.302585**0.6)
-    assert float(multiplied(cost, 1.0, 0.3, 10.0)(loss, weights)) == pytest.approx(2.0)
-    assert float(limited(cost, 8.0)(loss, weights)) == pytest.approx(2.25)
-    assert float(limited(cost, 10.0)(loss, weights)) == 2.0
+    assert added(cost, 0.1, 5.0)(loss, weights).item() == pytest.approx(2.2)
+    assert multiplied(cost, 0.2, 0.6)(loss, weights).item() == pytest.approx(0.4 * 2.302585**0.6)
+    assert multiplied(cost, 1.0, 0.3, 10.0)(loss, weights).item() == pytest.approx(2.0)
+    assert limited(cost, 8.0)(loss, weights).item() == pytest.approx(2.25)
+    assert limited(cost, 10.0)(loss, weights).item() == 2.0
     multiplied(cost)(loss, weights).backward()
     assert weights["a"].grad is not None and weights["a"].grad[1] > weights["a"].grad[0] > 0
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from archsmith.build.bank import Bank
@@ -82,7 +83,7 @@ def search_by(
     if cost is not None:
         gates.draw()
         expected = cost(gates)
-        options.setdefault("goal", method.goal(expected, float(expected(gates.weights))))
+        options.setdefault("goal", method.goal(expected, float(torch.as_tensor(expected(gates.weights)).detach())))
     return gates, search_gates(bank, gates, task, settings, machine=machine, seed=seed, epochs=epochs, **options)
 
 
