@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from archsmith.predictors import Ensemble, decisions
-from archsmith.space import Space, sample
+from archsmith.space import Space, always_asked, narrow, sample
 from archsmith.strategy import (
     Bananas,
     BayesianOptimization,
@@ -13,6 +13,8 @@ from archsmith.strategy import (
     GuidedEvolution,
     HyperBand,
     KernelDensity,
+    InTurn,
+    Narrowed,
     Pnas,
     RandomSearch,
     RegularizedEvolution,
@@ -30,6 +32,13 @@ from archsmith.strategy.ppo import PPO
 from archsmith.strategy.reinforce import Reinforce
 from archsmith.strategy.tree_search import TreeSearch
 from archsmith.testing.strategy import STRATEGY_LAWS, MakeStrategy, StrategyLaw
+
+
+def _half(space: Space) -> Narrowed:
+    """Search with one of the decisions that every architecture answers given beforehand, where it is not the only one."""
+    arch = sample(space, np.random.default_rng(0))
+    given = {key: arch[key] for key in sorted(always_asked(space))[1:2] if not space.defined_by_run}
+    return Narrowed(space, RegularizedEvolution(narrow(space, given), population=6, sample=3), given)
 
 
 def _small(space: Space) -> Ensemble:
@@ -61,6 +70,8 @@ STRATEGIES: dict[str, MakeStrategy] = {
     "kernel_density": lambda space: KernelDensity(space, samples=4),
     "bohb": lambda space: Bohb(space, samples=4),
     "optuna_tpe": lambda space: OptunaSampler(space, "tpe", {"n_startup_trials": 4}),
+    "in_turn": lambda space: InTurn(RegularizedEvolution(space, population=6, sample=3), RandomSearch(space)),
+    "narrowed": _half,
     "first": lambda space: First(RandomSearch(space), tuple(sample(space, np.random.default_rng(i)) for i in range(3))),
 }
 

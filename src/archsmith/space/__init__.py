@@ -33,6 +33,7 @@ from archsmith.space.nodes import (
     round_to,
     switch,
 )
+from archsmith.space.narrow import completed, narrow
 from archsmith.space.program import Picker
 from archsmith.space.serial import from_json, resolve_target, target_name, to_json
 from archsmith.space.space import Space
@@ -64,6 +65,7 @@ __all__ = [
     "cell_paths",
     "check",
     "choice",
+    "completed",
     "count",
     "cover",
     "crossover",
@@ -77,6 +79,7 @@ __all__ = [
     "integer",
     "largest",
     "mutate",
+    "narrow",
     "neighbours",
     "one_hot",
     "ordinal",

@@ -7,7 +7,9 @@ from archsmith.strategy.bohb import Bohb
 from archsmith.strategy.first import First
 from archsmith.strategy.guided_evolution import GuidedEvolution
 from archsmith.strategy.hyper_band import HyperBand, SynchronousHalving
+from archsmith.strategy.in_turn import InTurn
 from archsmith.strategy.kernel_density import KernelDensity
+from archsmith.strategy.narrowed import Narrowed
 from archsmith.strategy.pnas import Pnas
 from archsmith.strategy.protocol import Recommends, Strategy, recommended
 from archsmith.strategy.random_search import RandomSearch
@@ -24,8 +26,10 @@ __all__ = [
     "First",
     "GuidedEvolution",
     "HyperBand",
+    "InTurn",
     "KernelDensity",
     "Named",
+    "Narrowed",
     "Pnas",
     "RandomSearch",
     "Recommends",
