@@ -45,6 +45,7 @@ class Request:
     by metric, latency in milliseconds, memory in bytes. ``executor`` is ``"auto"``, ``"inline"``, ``"processes"``
     or ``"ray"``.
     ``store`` is the address of the database that keeps the log; None for a file in the run folder.
+    ``method`` is a way of searching on shared weights; empty for training every candidate on its own.
     ``finalists`` is how many get a final training (None: what the time allows), ``options`` further ones for reading
     the data, and ``started_in`` the folder that ``source`` and ``space`` are relative to.
     """
@@ -68,6 +69,7 @@ class Request:
     finalists: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     started_in: str = ""
+    method: str = ""
 
     def __post_init__(self) -> None:
         for what, value, allowed in (

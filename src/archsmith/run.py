@@ -27,7 +27,8 @@ class Run:
 
     ``seed`` (0 to 2**32 - 1) seeds every random generator of the trial. ``folder`` is the trial's own folder, which
     exists (checkpoints and curves go there), None when nothing is kept. ``resume_folder`` is the folder of the trial
-    whose checkpoint is continued. ``deadline`` is a time of ``time.monotonic`` after which the result is of no use.
+    whose checkpoint is continued, ``parent_folder`` that of the trial whose weights are begun with. ``deadline`` is a
+    time of ``time.monotonic`` after which the result is of no use.
     ``interrupted()`` tells that the trial should save what it has and end with ``DeadlineReached``: an evaluation that
     looks at it now and then is left to do so, any other is ended where it is.
     ``batch_scale`` is the share of its usual batch that an evaluation should take at a time: 1, or one half when the
@@ -41,6 +42,7 @@ class Run:
     deadline: float | None = None
     interrupted: Callable[[], bool] = bool  # nobody interrupts
     batch_scale: float = 1.0
+    parent_folder: Path | None = None
 
     def remaining(self) -> float:
         """Return the seconds that are left; infinite without a deadline."""

@@ -325,11 +325,13 @@ class Study:
             self.executor.submit(self._resolved(trial))
 
     def _resolved(self, trial: Trial) -> Trial:
-        """Return the trial with a resumed one that really ran, and so has a checkpoint."""
-        resume = trial.proposal.resume
-        if resume is None or self._trials[resume].same_as is None:
-            return trial
-        return replace(trial, proposal=replace(trial.proposal, resume=self._trials[resume].same_as))
+        """Return the trial with a resumed one and a parent that really ran, and so have checkpoints."""
+        ran = {
+            name: self._trials[number].same_as
+            for name in ("resume", "parent")
+            if (number := getattr(trial.proposal, name)) is not None and self._trials[number].same_as is not None
+        }
+        return replace(trial, proposal=replace(trial.proposal, **ran)) if ran else trial
 
     # Ending.
 
@@ -505,12 +507,13 @@ _DIVERGED = "diverged:"
 
 def _kind(trial: Trial) -> _Kind:
     """Return what makes two trials the same: the key of the network and its training, and the fidelity."""
-    return trial.source_key, tuple(sorted(trial.proposal.fidelity.items()))
+    where = f" on {trial.proposal.weights}" if trial.proposal.weights else ""
+    return f"{trial.source_key}{where}", tuple(sorted(trial.proposal.fidelity.items()))
 
 
 def _cost(proposal: Proposal) -> tuple[Any, ...]:
     """Return what makes the time of two trials comparable: the fidelity, and whether it continues a checkpoint."""
-    return tuple(sorted(proposal.fidelity.items())), proposal.resume is None
+    return tuple(sorted(proposal.fidelity.items())), proposal.resume is None, proposal.weights
 
 
 def _alike(reason: str) -> str:

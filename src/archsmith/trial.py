@@ -43,20 +43,37 @@ class Evaluate:
 
     ``fidelity`` names what is spent (``{"epochs": 3}``); empty means the estimator's full cost. ``resume`` is the
     number of the trial whose checkpoint this one continues.
+
+    ``parent`` is the number of the trial that it was bred from; with ``inherit`` its training begins with all weights
+    that it shares with that one. With ``weights``, the folder of a bank, it is not trained but measured on shared
+    weights, which ranks below any training.
     """
 
     arch: Arch
     fidelity: Mapping[str, float] = field(default_factory=dict)
     resume: int | None = None
+    parent: int | None = None
+    inherit: bool = False
+    weights: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the proposal as JSON-ready data."""
-        return {"arch": self.arch.to_json(), "fidelity": dict(self.fidelity), "resume": self.resume}
+        data = {"arch": self.arch.to_json(), "fidelity": dict(self.fidelity), "resume": self.resume}
+        more = {"parent": self.parent, "inherit": self.inherit, "weights": self.weights}
+        return data | {key: value for key, value in more.items() if value not in (None, False, "")}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Evaluate:
         """Return the proposal that ``to_json`` wrote."""
-        return Evaluate(Arch.from_json(data["arch"]), dict(data["fidelity"]), data["resume"])
+        more = {key: data[key] for key in ("parent", "inherit", "weights") if key in data}
+        return Evaluate(Arch.from_json(data["arch"]), dict(data["fidelity"]), data["resume"], **more)
+
+    @property
+    def spent(self) -> float:
+        """What it costs, as the product of its fidelities: infinite at the full cost, nothing on shared weights."""
+        if self.weights:
+            return 0.0
+        return math.prod(self.fidelity.values()) if self.fidelity else math.inf
 
 
 Proposal = Evaluate
@@ -250,10 +267,11 @@ def crowding(losses: np.ndarray, groups: np.ndarray) -> np.ndarray:
 def leaders(trials: Sequence[Trial]) -> list[Trial]:
     """Return the usable trials at the highest fidelity that any usable trial reached, in their given order.
 
-    An empty fidelity is the full cost; otherwise a larger product of what is spent is the higher fidelity.
+    An empty fidelity is the full cost; otherwise a larger product of what is spent is the higher fidelity, and a score
+    on shared weights the lowest.
     """
     usable = [t for t in trials if t.usable]
-    reach = [math.prod(t.proposal.fidelity.values()) if t.proposal.fidelity else math.inf for t in usable]
+    reach = [t.proposal.spent for t in usable]
     return [t for t, r in zip(usable, reach, strict=True) if r == max(reach)]
 
 

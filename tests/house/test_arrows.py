@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "predictors": {"space", "errors"},
     "strategy": {"space", "trial", "predictors", "errors"},
     "task": {"spec", "trial", "errors", "build.blocks", "build.preprocess"},
-    "estimate": FILES | {"space", "trial", "run", "build", "task", "spec", "errors"},
+    "estimate": FILES | {"space", "trial", "run", "build", "task", "spec", "errors", "documents"},
     "store": FILES | {"redact", "trial", "errors"},
     "execute": FILES | {"trial", "run", "errors", "redact", "estimate"},
     "study": BOTTOM | {"space", "trial", "build", "strategy", "task", "estimate", "store", "execute"},

@@ -35,7 +35,7 @@ from archsmith.testing.strategy import STRATEGY_LAWS, MakeStrategy, StrategyLaw
 
 
 def _half(space: Space) -> Narrowed:
-    """Search with one of the decisions that every architecture answers given beforehand, where it is not the only one."""
+    """Search with one decision that every architecture answers given beforehand, where it is not the only one."""
     arch = sample(space, np.random.default_rng(0))
     given = {key: arch[key] for key in sorted(always_asked(space))[1:2] if not space.defined_by_run}
     return Narrowed(space, RegularizedEvolution(narrow(space, given), population=6, sample=3), given)

@@ -50,6 +50,13 @@ def search(
     strategy: Annotated[
         str | None, typer.Option(help="halving, evolution, random or another by its name.", rich_help_panel=_HOW)
     ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Search on shared weights: spos, bignas, ofa, darts, gdas, enas or another by its name.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="At most so many trials, beside the budget.", rich_help_panel=_HOW)
     ] = None,
@@ -105,6 +112,7 @@ def search(
                 objectives=tuple(objective or ()),
                 space=space,
                 strategy=strategy,
+                method=method,
                 seed=seed,
                 trials=trials,
                 out=str(out),

@@ -30,7 +30,8 @@ class CrossValidated:
         found = []
         for fold in range(self.estimator.task.folds):
             one = replace(self.estimator, task=self.estimator.task.fold(fold))
-            inside = replace(run, folder=_inside(run.folder, fold), resume_folder=_inside(run.resume_folder, fold))
+            names = ("folder", "resume_folder", "parent_folder")
+            inside = replace(run, **{name: _inside(getattr(run, name), fold) for name in names})
             found.append(one(proposal, inside))
         means = {name: statistics.fmean(m[name] for m in found) for name in found[0]}
         spread = {

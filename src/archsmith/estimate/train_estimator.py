@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 
+from torch import nn
+
+from archsmith.build.bank import Bank
 from archsmith.build.module import build
-from archsmith.errors import UsageError, nearest
+from archsmith.build.morphisms import inherit
+from archsmith.documents import read_json
+from archsmith.errors import StoreError, UsageError, nearest
 from archsmith.estimate.machine import Machine
 from archsmith.estimate.settings import Settings
+from archsmith.estimate.shared import SharedEstimator
+from archsmith.estimate.state import load_weights
 from archsmith.estimate.training import Trained, train
 from archsmith.run import DeadlineReached, Diverged, Run
 from archsmith.space import Arch, Space, settings
@@ -34,6 +43,9 @@ class TrainEstimator:
     trial promoted to more epochs is the very training that had those epochs from the start (see ``schedule``).
     ``defaults`` are training settings for what the space leaves open.
 
+    A proposal that inherits begins with all weights that it shares with its parent (Real et al., 2017), anew where the
+    parent left none. One with ``weights`` is measured on that bank; see ``SharedEstimator``.
+
     Calling it returns the validation metrics with ``train_loss``, ``epochs``, ``seconds`` and ``seconds_per_epoch``;
     Raises ``DeadlineReached`` where the deadline came first, since a shorter training must not stand for the one that
     was asked; ``Diverged`` when the loss leaves the finite numbers, with the step and learning rate; and ``UsageError``
@@ -51,6 +63,8 @@ class TrainEstimator:
 
     def __call__(self, proposal: Proposal, run: Run) -> Mapping[str, float]:
         """Return the metrics of the proposal's network; see the class."""
+        if proposal.weights:
+            return self._shared(proposal.weights)(proposal, run)
         result = self.train(proposal, run)
         for note in result.notes:
             run.note(note)
@@ -69,7 +83,7 @@ class TrainEstimator:
                 raise UsageError(f"There is no fidelity called {name!r}. {nearest(name, _FIDELITIES)}")
         resolution = proposal.fidelity.get("resolution")
         return train(
-            build(self.space, proposal.arch, seed=run.seed),
+            self._begun(proposal, run),
             self.task,
             self.settings(proposal, run.batch_scale),
             machine=self.machine,
@@ -84,6 +98,27 @@ class TrainEstimator:
             deadline=run.deadline,
             interrupted=run.interrupted,
         )
+
+    def _begun(self, proposal: Proposal, run: Run) -> nn.Module:
+        """Return the network before its training, with what it inherits."""
+        if proposal.inherit and run.parent_folder is not None:
+            try:
+                weights = load_weights(run.parent_folder / CHECKPOINT)
+                parent = Arch.from_json(read_json(run.parent_folder / "arch.json"))
+                return inherit(self.space, parent, weights, proposal.arch, run.seed)
+            except (StoreError, OSError) as error:
+                run.note(f"nothing could be inherited from trial {proposal.parent}, so it began anew: {error}")
+        return build(self.space, proposal.arch, seed=run.seed)
+
+    def _shared(self, folder: str) -> SharedEstimator:
+        """Return what measures on the bank in the folder, which is read once."""
+        if folder not in self._banks:
+            self._banks[folder] = SharedEstimator(self.task, Bank.load(Path(folder), self.space), self.machine)
+        return self._banks[folder]
+
+    @cached_property
+    def _banks(self) -> dict[str, SharedEstimator]:
+        return {}
 
     def epochs(self, proposal: Proposal) -> float:
         """Return how many epochs the proposal's fidelity stands for."""

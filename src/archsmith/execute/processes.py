@@ -217,7 +217,8 @@ class Processes:
             run = make_run(trial, self.folder, self.seed, None)
             kind, data = type(trial.proposal), trial.proposal.to_json()
             places, most = (run.folder, run.resume_folder), self.memory_bytes
-            job = Job(kind, data, trial.number, run.seed, *places, self.trial_seconds, scale, most, self.deadline)
+            bounds = (self.trial_seconds, scale, most, self.deadline)
+            job = Job(kind, data, trial.number, run.seed, *places, *bounds, run.parent_folder)
             child.given_at = self.now()
             child.send(job)
         except (BrokenPipeError, ConnectionResetError):

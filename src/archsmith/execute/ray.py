@@ -183,7 +183,8 @@ class Ray:
         seconds = earliest(None if self.deadline is None else self.deadline - self.now(), self.trial_seconds)
         run = make_run(trial, self.folder, self.seed, None, own)
         kind, data = type(trial.proposal), trial.proposal.to_json()
-        job = Job(kind, data, trial.number, run.seed, own, run.resume_folder, seconds)
+        places = (own, run.resume_folder)
+        job = Job(kind, data, trial.number, run.seed, *places, seconds, parent_folder=run.parent_folder)
         stream = self._cluster.launch(Ticket(job, self._versions, self.log_bytes))
         self._running.append(_Attempt(trial, turn, own, stream))
 

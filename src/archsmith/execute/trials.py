@@ -72,9 +72,11 @@ def make_run(
     if own is not None:
         own.mkdir(parents=True, exist_ok=True)
         _write_json(own / "arch.json", trial.arch.to_json())
-    resume = trial.proposal.resume
-    resumed = None if resume is None else trial_folder(folder, resume)
-    return Run(trial.number, trial_seed(seed, trial.number), own, resumed, deadline, batch_scale=batch_scale)
+    wish = trial.proposal
+    resumed = None if wish.resume is None else trial_folder(folder, wish.resume)
+    parent = None if wish.parent is None or not wish.inherit else trial_folder(folder, wish.parent)
+    own_seed = trial_seed(seed, trial.number)
+    return Run(trial.number, own_seed, own, resumed, deadline, batch_scale=batch_scale, parent_folder=parent)
 
 
 def attempt(

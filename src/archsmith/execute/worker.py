@@ -53,6 +53,7 @@ class Job:
     batch_scale: float = 1.0
     memory_bytes: int | None = None
     deadline: float | None = None
+    parent_folder: Path | None = None
 
 
 @dataclass
@@ -162,7 +163,8 @@ def _work(evaluate: Callable[..., Any], job: Job, log_bytes: int) -> Outcome:
         return Outcome(failure=Failure(Reason.deadline))
     deadline = earliest(job.deadline, None if job.seconds is None else time.monotonic() + job.seconds)
     places = (job.folder, job.resume_folder)
-    run = Run(job.trial, job.seed, *places, deadline, interrupted=_interruption, batch_scale=job.batch_scale)
+    more: dict[str, Any] = {"batch_scale": job.batch_scale, "parent_folder": job.parent_folder}
+    run = Run(job.trial, job.seed, *places, deadline, interrupted=_interruption, **more)
     try:
         with _logged(job.folder, log_bytes), _memory(job.memory_bytes):
             try:

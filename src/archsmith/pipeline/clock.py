@@ -15,7 +15,7 @@ SMALLEST_S = 20.0
 
 @dataclass(frozen=True)
 class Shares:
-    """How many seconds each phase may take, in the order in which they run."""
+    """How many seconds each phase may take, in the order in which they run; ``bank`` comes before ``search``."""
 
     check: float
     measure: float
@@ -23,17 +23,27 @@ class Shares:
     final: float
     compare: float
     ship: float
+    bank: float = 0.0
 
     def items(self) -> Mapping[str, float]:
         """Return the shares by the phase's name."""
         return {
             "check the data": self.check,
             "measure the machine": self.measure,
+            **({"train the bank": self.bank} if self.bank else {}),
             "search": self.search,
             "train the finalists": self.final,
             "train the comparisons": self.compare,
             "test, export and report": self.ship,
         }
+
+    def shared(self) -> Shares:
+        """Return the shares of a search on shared weights: most of the search's part, and more, trains the bank.
+
+        Measuring a network on the bank takes a moment, so the search itself needs little.
+        """
+        both = self.search + self.final
+        return replace(self, bank=0.35 * both, search=0.1 * both, final=0.55 * both)
 
     def slowed(self, factor: float) -> Shares:
         """Return the shares on a machine where shipping takes ``factor`` times as long; the trainings pay for it."""

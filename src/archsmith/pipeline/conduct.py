@@ -13,9 +13,11 @@ from archsmith.lease import Lease, take
 from archsmith.pipeline.clock import Clock, Shares, plan
 from archsmith.pipeline.folder import environment, read_json, write_json, write_toml
 from archsmith.pipeline.journal import Journal
+from archsmith.pipeline.methods import find_method
 from archsmith.pipeline.pause import Interrupted, Pause
 from archsmith.pipeline.reopen import find_source, find_space, write_space
 from archsmith.pipeline.result import Result
+from archsmith.pipeline.shared import search_shared
 from archsmith.pipeline.ship import ship
 from archsmith.pipeline.work import Progress, Work
 from archsmith.report.text import duration
@@ -85,9 +87,14 @@ def conduct(
         say({"type": "note", "text": journal.state["history"][-1]})
     try:
         shares = plan(request.budget - float(journal.state["base_s"]), exports=len(request.formats))
+        method = find_method(request.method) if request.method else None
+        shares = shares if method is None else shares.shared()
         announce = _announcer(say, clock, shares, journal)
         work = _opened(folder, request, given, clock, shares, announce, say, journal, pause)
-        work.run()
+        if method is None:
+            work.run()
+        else:
+            search_shared(work, method)
         return ship(work)
     except Interrupted as interrupted:
         journal.save(status="paused", elapsed_s=clock.elapsed())

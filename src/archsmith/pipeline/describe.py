@@ -60,6 +60,7 @@ def describe(
         "finalists": [f.to_json(name) for f in work.finalists],
         "comparisons": [c.to_json() for c in work.compared],
         "missing_comparisons": work.missing,
+        "shared": work.sharing,
         "energy": _energy(work),
         "exports": [],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from archsmith.pipeline.clock import Clock
 from archsmith.pipeline.journal import Journal
 from archsmith.pipeline.kept import Budget, train_kept
 from archsmith.pipeline.pause import Pause
-from archsmith.space import Space, settings
+from archsmith.space import Arch, Space, settings
 from archsmith.task import Task
 from archsmith.trial import Objective, Trial, front, leaders, order
 
@@ -27,6 +28,7 @@ __all__ = [
     "MOST_FINALISTS",
     "REPEATABLE_FINALISTS",
     "SCRATCH",
+    "TUNED",
     "Finalist",
     "choose",
     "ranked",
@@ -37,6 +39,7 @@ __all__ = [
 SCRATCH = "trained from scratch"
 CONTINUED = "continued from the search checkpoint"
 KEPT = "the search checkpoint itself"
+TUNED = "fine-tuned from the shared weights"
 MOST_FINALISTS = 4
 REPEATABLE_FINALISTS = 2  # where their number must not depend on how fast the machine is
 
@@ -124,13 +127,15 @@ def train_finalists(
     pause: Pause,
     most: int | None = None,
     repeatable: bool = False,
+    begin: Callable[[Arch], nn.Module] | None = None,
 ) -> list[Finalist]:
     """Train the chosen trials within ``share`` seconds, best first, and return them ordered by the main objective.
 
     How many trainings there are follows from how long a good one takes: a small budget trains the first one once,
     well; a larger one trains more finalists, then more seeds. ``reserve`` seconds of the budget are left untouched.
     ``most`` says how many finalists there are instead. Where the run must be ``repeatable``, neither that nor how long
-    they train depends on the clock. What was decided and trained is kept in ``journal``, and not done again.
+    they train depends on the clock. ``begin`` returns a network with weights to begin with, where that is not from
+    scratch. What was decided and trained is kept in ``journal``, and not done again.
     """
     share = min(share, clock.left(reserve))
     wanted = wanted_epochs(task.spec.samples)
@@ -159,7 +164,7 @@ def train_finalists(
             resume = [_folder(folder, trial)] if k == 0 and begun and not repeatable else []
             trained = train_kept(
                 kept,
-                lambda trial=trial, k=k: build(space, trial.arch, seed=seed + k),  # type: ignore[misc]
+                partial(begin, trial.arch) if begin else partial(build, space, trial.arch, seed=seed + k),
                 task,
                 Settings.from_values(settings(space, trial.arch)),
                 Budget(each * 1.05, left, wanted if repeatable else None),
@@ -172,7 +177,7 @@ def train_finalists(
                 say("the time was over before a final training was, so the same seed may end otherwise next time")
             runs.append((seed + k, trained))
         if runs:
-            found.append(_finalist(trial, runs, space, objective, folder))
+            found.append(_finalist(trial, runs, space, objective, folder, TUNED if begin else SCRATCH))
     return sorted(found, key=lambda f: objective.loss(f.metrics))
 
 
@@ -188,7 +193,7 @@ def _checkpoint(folder: Path, trial: Trial) -> Any:
 
 
 def _finalist(
-    trial: Trial, runs: list[tuple[int, Trained]], space: Space, objective: Objective, folder: Path
+    trial: Trial, runs: list[tuple[int, Trained]], space: Space, objective: Objective, folder: Path, origin: str
 ) -> Finalist:
     """Keep the best of the seeds, or the search's own checkpoint where none of them beat it."""
     good = [t for _, t in runs if t.diverged is None]
@@ -200,5 +205,5 @@ def _finalist(
         curve = load_curve(_folder(folder, trial))
         return Finalist(trial, network.eval(), trial.metrics, KEPT, tuple(runs), trial.seconds, curve)
     best = best or runs[0][1]
-    origin = CONTINUED if best.resumed else SCRATCH
+    origin = CONTINUED if best.resumed and origin == SCRATCH else origin
     return Finalist(trial, best.network, best.metrics, origin, tuple(runs), best.seconds, best.curve)

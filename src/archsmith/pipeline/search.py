@@ -16,6 +16,7 @@ from archsmith.pipeline.clock import plan
 from archsmith.pipeline.conduct import Given, conduct
 from archsmith.pipeline.folder import make_folder, write_toml
 from archsmith.pipeline.journal import Journal
+from archsmith.pipeline.methods import find_method
 from archsmith.pipeline.pause import Pause
 from archsmith.pipeline.result import Result
 from archsmith.pipeline.work import Progress
@@ -38,6 +39,7 @@ def search(
     objectives: Sequence[str | Objective] = (),
     space: str | Space | None = None,
     strategy: str | None = None,
+    method: str | None = None,
     seed: int = 0,
     trials: int | None = None,
     out: str | Path = "runs",
@@ -58,11 +60,12 @@ def search(
     ``data`` is whatever ``archsmith.load_task`` takes, with its further ``options``: a path, ``"digits"``, arrays, a
     torch ``Dataset`` or ``DataLoader``, or a ``Task``. ``budget`` is the wall time for everything together
     (``"30m"``). ``limits`` are upper bounds (``{"latency_ms": 5, "params": "500k"}``) that the result never breaks.
-    ``space`` is the name of a ready-made one, ``"mynet.py:space"`` or a ``Space``. ``trials`` bounds the search beside
-    the time. ``progress`` is called with each event; ``started`` is the time of ``time.monotonic`` the budget counts
-    from. ``finalists`` is how many get a final training, ``pause`` a way to stop from elsewhere. Everything is
-    written to a new folder under ``out``, from which ``resume`` goes on with whatever was stopped; with ``store``, such
-    as ``"postgresql://me@host/database"``, the log is kept in that database, and its plain-text copy in the folder.
+    ``space`` is the name of a ready-made one, ``"mynet.py:space"`` or a ``Space``. With ``method``, such as ``"spos"``
+    or ``"darts"``, one set of shared weights is trained and searched on. ``trials`` bounds the search beside the time.
+    ``progress`` is called with each event; ``started`` is the time of ``time.monotonic`` the budget counts from.
+    ``finalists`` is how many get a final training, ``pause`` a way to stop from elsewhere. Everything is written to a
+    new folder under ``out``, from which ``resume`` goes on with whatever was stopped; with ``store``, such as
+    ``"postgresql://me@host/database"``, the log is kept in that database, and its plain-text copy in the folder.
 
     Raises ``DataError``, ``SpaceError`` and ``BudgetError`` before anything is trained, and ``LimitError`` as soon as
     it is known that nothing can satisfy the limits.
@@ -70,6 +73,7 @@ def search(
     began = time.monotonic() if started is None else started
     seconds = parse_duration(budget)
     plan(seconds, exports=len(formats))
+    chosen = find_method(method) if method else None
     if store is not None:
         PostgreSQLStore(store).close()  # a database that cannot be written is told before the data is read
     if executor == "ray":
@@ -82,7 +86,7 @@ def search(
         resolve_limits(limits or {}),
         resolve_objectives(objectives),
         OWN if isinstance(space, Space) else space or "",
-        strategy or "halving",
+        strategy or (chosen.strategy if chosen else "halving"),
         seed,
         trials,
         device or "auto",
@@ -95,6 +99,7 @@ def search(
         finalists=finalists,
         options=options,
         started_in=os.getcwd(),
+        method=chosen.name if chosen else "",
     )
     folder = make_folder(out, request.name)
     lease = take(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,9 @@ class Work:
     first: tuple[Arch, ...] = ()
     leading: Trial | None = None
     quota: Quota | None = None
+    preferred: tuple[Arch, ...] = ()
+    begin: Callable[[Arch], nn.Module] | None = None
+    sharing: dict[str, Any] = field(default_factory=dict)
 
     def note(self, text: str) -> None:
         """Tell something that a person should know."""
@@ -242,11 +245,17 @@ class Work:
         store = self._store()
         self._measure_added(store, share)
         executor = self._executor(CrossValidated(estimator) if self.request.folds else estimator, workers, share)
+        self.study_with(self._strategy(unit, rungs), executor, share)
+
+    def study_with(
+        self, strategy: Strategy, executor: Executor, share: float, objectives: Sequence[Objective] = ()
+    ) -> None:
+        """Search with a strategy for ``share`` seconds, or for the number of trials that was asked for."""
         self.quota = Quota.of(self.folder)
         self.study = Study(
             self.space,
-            self._strategy(unit, rungs),
-            objectives=self.request.objectives,
+            strategy,
+            objectives=objectives or self.request.objectives,
             limits=self.limits,
             screen=self.screen,
             key=lambda arch: source_key(self.space, arch),
@@ -311,7 +320,7 @@ class Work:
 
     def _first(self) -> tuple[Arch, ...]:
         """Return what to try first: known good designs within the limits, and what was found where that is rare."""
-        known = tuple(a for a in starts(self.space) if self._fits(a))
+        known = tuple(a for a in starts(self.space) if self.fits(a))
         return (*known, *(self.probed.starts if self.probed.rare else ()))
 
     def _workers(self, share: float) -> bool:
@@ -392,7 +401,8 @@ class Work:
         assert self.study is not None
         chosen = choose(self.study.trials, MOST_CANDIDATES)
         if chosen:
-            return chosen
+            first = [t for a in self.preferred for t in self.study.trials if t.usable and t.arch == a][:1]
+            return [*first, *(t for t in chosen if t.arch not in {f.arch for f in first})][:MOST_CANDIDATES]
         failed = sorted({t.reason for t in self.study.trials if t.state == "failed"})
         self.note(
             "the search finished no training in its share of the budget, so the network is an untried one that "
@@ -428,6 +438,7 @@ class Work:
             pause=self.pause,
             most=self.request.finalists,
             repeatable=self.request.repeatable,
+            begin=self.begin,
         )
 
     def _chosen(self) -> list[Trial]:
@@ -468,7 +479,7 @@ class Work:
         recipe = Settings.from_values(settings(self.space, winner.trial.arch))
         if self.task.spec.kind == "table":
             self.compared.append(boosting(self.task, self.request.seed))
-        waiting = contenders(self.space, self.task, winner.trial.arch, lambda a: self._fits(a), self.request.seed)
+        waiting = contenders(self.space, self.task, winner.trial.arch, lambda a: self.fits(a), self.request.seed)
         share = min(max(self.shares.compare, self.clock.left(self.shares.ship)), 0.2 * self.clock.budget)
         done, self.missing = train_contenders(
             waiting,
@@ -494,7 +505,8 @@ class Work:
         """Return the seconds of a comparison with an architecture: all that is compared sees the data once or more."""
         return 1.2 * self.pace(arch)
 
-    def _fits(self, arch: Arch) -> bool:
+    def fits(self, arch: Arch) -> bool:
+        """Return whether nothing that is known of an architecture before its training breaks a limit."""
         assert self.screen is not None
         return known_violation(self.screen(arch), self.limits) == 0
 
@@ -517,7 +529,7 @@ def _ahead(one: Trial | None, other: Trial) -> Trial | None:
     """Return which of two trials to show as the best so far, without looking at all the others."""
     if one is None or not other.usable:
         return other if other.usable else one
-    reach = [math.prod(t.proposal.fidelity.values()) if t.proposal.fidelity else math.inf for t in (one, other)]
+    reach = [t.proposal.spent for t in (one, other)]
     return max(
         (reach[0], tuple(-v for v in one.losses), 0, one), (reach[1], tuple(-v for v in other.losses), -1, other)
     )[3]

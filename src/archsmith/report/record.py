@@ -141,8 +141,8 @@ def limits_in(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def spent(trial: Trial) -> float:
-    """Return what was spent on a trial, as the product of its fidelities; infinite at the full cost."""
-    return math.prod(trial.proposal.fidelity.values()) if trial.proposal.fidelity else math.inf
+    """Return what was spent on a trial; see ``Evaluate.spent``."""
+    return trial.proposal.spent
 
 
 def dig(data: Any, *path: str) -> Mapping[str, Any]:

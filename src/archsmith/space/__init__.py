@@ -12,6 +12,7 @@ from archsmith.space.decision import Decision
 from archsmith.space.differences import described, differences
 from archsmith.space.encode import cell_graph, cell_paths, feature_names, one_hot, ordinal
 from archsmith.space.evaluate import Make, Mix, evaluate, settings
+from archsmith.space.narrow import completed, narrow
 from archsmith.space.nodes import (
     Arithmetic,
     Call,
@@ -33,7 +34,6 @@ from archsmith.space.nodes import (
     round_to,
     switch,
 )
-from archsmith.space.narrow import completed, narrow
 from archsmith.space.program import Picker
 from archsmith.space.serial import from_json, resolve_target, target_name, to_json
 from archsmith.space.space import Space

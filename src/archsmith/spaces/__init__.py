@@ -7,7 +7,7 @@ from archsmith.spaces.hierarchical import hierarchical
 from archsmith.spaces.mlp import mlp
 from archsmith.spaces.mobile import mobile
 from archsmith.spaces.resolve import default, default_name, names, resolve
-from archsmith.spaces.starts import starts
+from archsmith.spaces.starts import starts, usual_training
 from archsmith.spaces.training import recipe, training
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "resolve",
     "starts",
     "training",
+    "usual_training",
 ]

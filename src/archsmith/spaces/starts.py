@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from archsmith.space import Answer, Arch, Decision, Space, walk
+from archsmith.spaces.training import recipe
+from archsmith.spec import Spec
 
-__all__ = ["starts"]
+__all__ = ["starts", "usual_training"]
 
 # Plain convolutions that double in width: on a CPU they do more arithmetic a second than depthwise ones.
 _IMAGES: tuple[Mapping[str, Any], ...] = (
@@ -46,6 +48,18 @@ def starts(space: Space) -> tuple[Arch, ...]:
         if {"stem_width", "stage1"} <= space.decisions.keys():
             found.append(walk(space, lambda d, known=known: _answer(d, known)))  # type: ignore[misc]
     return tuple(found)
+
+
+def usual_training(space: Space, spec: Spec) -> dict[str, Answer]:
+    """Return answers to the training settings that the space leaves open: what works for most networks.
+
+    They are those of ``recipe`` where the space allows them, else the middle of what it allows. What the network itself
+    depends on is not among them.
+    """
+    of_the_network = set(Space(model=space.roots["model"])._table) if "model" in space.roots else set()
+    asked = {decision.key: decision for node, decision in space._table.items() if node not in of_the_network}
+    known = recipe(spec)
+    return {key: _answer(decision, known) for key, decision in asked.items() if decision.size > 1}
 
 
 def _answer(decision: Decision, known: Mapping[str, Any]) -> Answer:

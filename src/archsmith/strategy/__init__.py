@@ -15,6 +15,7 @@ from archsmith.strategy.protocol import Recommends, Strategy, recommended
 from archsmith.strategy.random_search import RandomSearch
 from archsmith.strategy.registry import Named, everything, find, make, names, require
 from archsmith.strategy.regularized_evolution import RegularizedEvolution
+from archsmith.strategy.sharing import Sharing
 from archsmith.strategy.successive_halving import SuccessiveHalving
 from archsmith.strategy.untried import distinct, untried
 
@@ -34,6 +35,7 @@ __all__ = [
     "RandomSearch",
     "Recommends",
     "RegularizedEvolution",
+    "Sharing",
     "Strategy",
     "SuccessiveHalving",
     "SynchronousHalving",

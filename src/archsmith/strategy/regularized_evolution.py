@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from archsmith.errors import UsageError
-from archsmith.space import Arch, Space, crossover, mutate, sample
+from archsmith.space import Space, crossover, mutate, sample
 from archsmith.strategy.registry import Named
 from archsmith.trial import Evaluate, Proposal, Trial, order
 
@@ -46,7 +46,7 @@ class RegularizedEvolution:
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return ``n`` architectures: random ones until the population is full, then children."""
         missing = self.population - len(self._members) - len(running)
-        return [Evaluate(sample(self.space, rng) if i < missing else self._child(rng)) for i in range(n)]
+        return [Evaluate(sample(self.space, rng)) if i < missing else self._child(rng) for i in range(n)]
 
     def tell(self, trial: Trial) -> None:
         """Let a trial that has a result, or a measured violation, join; the oldest leaves."""
@@ -55,19 +55,20 @@ class RegularizedEvolution:
             if len(self._members) > self.population:
                 self._members.popleft()
 
-    def _child(self, rng: np.random.Generator) -> Arch:
+    def _child(self, rng: np.random.Generator) -> Proposal:
         if not self._members:  # everything so far is still running, or failed
-            return sample(self.space, rng)
-        child = self._parent(rng)
+            return Evaluate(sample(self.space, rng))
+        parent = self._parent(rng)
+        child = parent.arch
         if self.crossover > 0 and rng.random() < self.crossover:
-            child = crossover(self.space, child, self._parent(rng), rng)
-        return mutate(self.space, child, rng)
+            child = crossover(self.space, child, self._parent(rng).arch, rng)
+        return Evaluate(mutate(self.space, child, rng), parent=parent.number)
 
-    def _parent(self, rng: np.random.Generator) -> Arch:
+    def _parent(self, rng: np.random.Generator) -> Trial:
         drawn = [self._members[i] for i in rng.integers(len(self._members), size=self.sample).tolist()]
         best = order(list({t.number: t for t in drawn}.values()))[0]
         # Of equals the first drawn, as in the paper: neutral changes may drift.
-        return next(t.arch for t in drawn if t.violation == best.violation and t.losses == best.losses)
+        return next(t for t in drawn if t.violation == best.violation and t.losses == best.losses)
 
 
 NAMED = (Named("evolution", RegularizedEvolution),)
