@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def _attempt(work: Work, method: Method, bank: Bank, recipe: Settings, place: Pa
             distil=method.distil,
             epochs=wanted_epochs(work.task.spec.samples) if repeatable else None,
             seconds=None if repeatable else max(_LEAST_S, left),
+            deadline=time.monotonic() + max(_LEAST_S, left) if repeatable else None,
             checkpoint=place,
             resume=place,
             interrupted=work.pause,

@@ -15,7 +15,10 @@ SMALLEST_S = 20.0
 
 @dataclass(frozen=True)
 class Shares:
-    """How many seconds each phase may take, in the order in which they run; ``bank`` comes before ``search``."""
+    """How many seconds each phase may take, in the order in which they run.
+
+    A search on shared weights has two more: ``bank`` before the search, and ``ranks`` after the comparisons.
+    """
 
     check: float
     measure: float
@@ -24,6 +27,7 @@ class Shares:
     compare: float
     ship: float
     bank: float = 0.0
+    ranks: float = 0.0
 
     def items(self) -> Mapping[str, float]:
         """Return the shares by the phase's name."""
@@ -34,6 +38,7 @@ class Shares:
             "search": self.search,
             "train the finalists": self.final,
             "train the comparisons": self.compare,
+            **({"check the ranking": self.ranks} if self.ranks else {}),
             "test, export and report": self.ship,
         }
 
@@ -43,7 +48,7 @@ class Shares:
         Measuring a network on the bank takes a moment, so the search itself needs little.
         """
         both = self.search + self.final
-        return replace(self, bank=0.35 * both, search=0.1 * both, final=0.55 * both)
+        return replace(self, bank=0.35 * both, search=0.1 * both, final=0.47 * both, ranks=0.08 * both)
 
     def slowed(self, factor: float) -> Shares:
         """Return the shares on a machine where shipping takes ``factor`` times as long; the trainings pay for it."""

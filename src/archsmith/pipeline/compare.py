@@ -78,9 +78,10 @@ def _compare(
     equal = next((c for c in old if c.name == WINNER), None)
     limits = data["limits"]
     screen = Screen(space, task, limits, timed="latency_ms" in limits)
+    rivals = {name: Arch.from_json(a) for name, a in data.get("shared", {}).get("rivals", {}).items()}
     waiting = [
         c
-        for c in contenders(space, task, arch, lambda a: known_violation(screen(a), limits) == 0, config.seed)
+        for c in contenders(space, task, arch, lambda a: known_violation(screen(a), limits) == 0, config.seed, rivals)
         if c.name in data["missing_comparisons"] or (c.name == WINNER and equal is None)
     ]
     journal = Journal.of(root)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,15 @@ WINNER = "the winner, trained equally long"
 
 @dataclass(frozen=True)
 class Contender:
-    """Something to train beside the winner: a name, what kind it is, and how to make its network."""
+    """Something to train beside the winner: a name, what kind it is, and how to make its network.
+
+    ``arch`` is its architecture where it is one of the space that is searched.
+    """
 
     name: str
     kind: str
     make: Callable[[int], nn.Module]
+    arch: Arch | None = None
 
 
 @dataclass(frozen=True)
@@ -60,21 +65,33 @@ class Comparison:
         }  # fmt: skip
 
 
-def contenders(space: Space, task: Task, winner: Arch, fits: Callable[[Arch], bool], seed: int) -> list[Contender]:
-    """Return the winner itself, then what it is compared with, the most telling first.
+def contenders(
+    space: Space,
+    task: Task,
+    winner: Arch,
+    fits: Callable[[Arch], bool],
+    seed: int,
+    more: Mapping[str, Arch] = MappingProxyType({}),
+) -> list[Contender]:
+    """Return the winner itself, then what it is compared with, the most telling first; ``more`` comes at once.
 
     Random architectures come from the same space and satisfy the same limits; a search that does not beat them was
     not needed (Li and Talwalkar, 2019).
     """
+
+    def of_the_space(name: str, kind: str, arch: Arch) -> Contender:
+        return Contender(name, kind, lambda s: build(space, arch, seed=s), arch)
+
     rng = np.random.default_rng([seed, 77])
-    found = [Contender(WINNER, "winner", lambda s: build(space, winner, seed=s))]
+    found = [of_the_space(WINNER, "winner", winner)]
+    found += [of_the_space(name, "random", arch) for name, arch in more.items() if arch != winner]
     drawn = next((a for a in (sample(space, rng) for _ in range(200)) if fits(a) and a != winner), None)
     human = [
         Contender(name, "human", lambda s, design=design: build(design, Arch({}), seed=s))  # type: ignore[misc]
         for name, design in designs(task.spec).items()
     ]
     if drawn is not None:
-        human.insert(1, Contender("random architecture", "random", lambda s: build(space, drawn, seed=s)))
+        human.insert(1, of_the_space("random architecture", "random", drawn))
     return [*found, *human]
 
 

@@ -205,5 +205,7 @@ def _finalist(
         curve = load_curve(_folder(folder, trial))
         return Finalist(trial, network.eval(), trial.metrics, KEPT, tuple(runs), trial.seconds, curve)
     best = best or runs[0][1]
-    origin = CONTINUED if best.resumed and origin == SCRATCH else origin
+    # On shared weights the search has no checkpoints: what was resumed is this very training.
+    if best.resumed and not trial.proposal.weights:
+        origin = CONTINUED
     return Finalist(trial, best.network, best.metrics, origin, tuple(runs), best.seconds, best.curve)

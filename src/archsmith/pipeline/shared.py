@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
+from torch import nn
 
 from archsmith.build.bank import Bank
 from archsmith.estimate import Settings, SharedEstimator
 from archsmith.execute import Inline
 from archsmith.pipeline.banks import BANK, bank_of, parameters_of, train_paths
+from archsmith.pipeline.collapse import free_options, usual_free_options
+from archsmith.pipeline.finalists import ranked, wanted_epochs
 from archsmith.pipeline.methods import Method
+from archsmith.pipeline.ranks import agreement, check_ranks
 from archsmith.pipeline.work import Work
 from archsmith.space import Answer, Arch, completed, narrow, settings
 from archsmith.spaces import starts, usual_training
 from archsmith.strategy import First, InTurn, Narrowed, RandomSearch, Sharing, Strategy, find, make
 
-__all__ = ["search_shared"]
+__all__ = ["ENOUGH", "RANDOM", "search_shared"]
+
+RANDOM = "random search on the same bank"
+ENOUGH = 0.5  # of the epochs that a training wants, below which it had better begin with the shared weights
 
 
 def search_shared(work: Work, method: Method) -> None:
@@ -29,8 +40,14 @@ def search_shared(work: Work, method: Method) -> None:
     recipe = Settings.from_values(settings(work.space, completed(work.space, work.probed.starts[0], given)))
     bank = _trained(work, method, recipe)
     _look(work, method, bank, given)
+    work.begin = _tuning(work, bank)
+    work.rivals = _found_at_random(work)
     work.train()
     work.compare()
+    work.announce("check the ranking")
+    estimator = SharedEstimator(work.task, bank, work.machine.alone())
+    standings = check_ranks(work, estimator, work.shares.ranks, work.shares.ship)
+    work.sharing |= {**agreement(standings), **_side_by_side(work), "collapse": _collapse(work)}
 
 
 def _trained(work: Work, method: Method, recipe: Settings) -> Bank:
@@ -78,6 +95,51 @@ def _strategy(work: Work, method: Method, given: dict[str, Answer], expected: in
     first = tuple(_without(a, given) for a in work.first)
     both = InTurn(First(made, first) if first else made, RandomSearch(inside))
     return Sharing(Narrowed(work.space, both, given), weights=BANK)
+
+
+def _tuning(work: Work, bank: Bank) -> Callable[[Arch], nn.Module] | None:
+    """Return how a final training begins: from the bank where there is too little time for one from scratch."""
+    assert work.study is not None
+    best = work.study.best
+    planned = work.journal.get("begin")
+    if planned is None:
+        epochs = math.inf if best is None else work.shares.final / work.pace(best.arch)
+        enough = ENOUGH * wanted_epochs(work.task.spec.samples)
+        tuned = epochs < enough and not work.request.repeatable
+        planned = work.journal.put("begin", {"tuned": tuned, "epochs": epochs, "enough": enough})
+    if planned["tuned"]:
+        work.note(
+            f"there is time for {planned['epochs']:.3g} epochs of a final training, and one from scratch needs about "
+            f"{planned['enough']:.3g}: it begins with the shared weights"
+        )
+    return bank.extract if planned["tuned"] else None
+
+
+def _found_at_random(work: Work) -> dict[str, Arch]:
+    """Return the best network that random search has found on the bank."""
+    assert work.study is not None
+    best = ranked([t for t in work.study.trials if t.number % 2])
+    return {RANDOM: best[0].arch} if best else {}
+
+
+def _side_by_side(work: Work) -> dict[str, Any]:
+    """Return what the strategy and random search have found on the same bank, asked equally often."""
+    assert work.study is not None
+    rows = []
+    for name, odd in ((work.request.strategy, 0), ("random", 1)):
+        own = [t for t in work.study.trials if t.number % 2 == odd]
+        best = ranked(own)
+        score = best[0].metrics[work.objective.metric] if best else None
+        number = best[0].number if best else None
+        rows.append({"name": name, "trials": len(own), "trial": number, "score": score})
+    return {"side_by_side": rows, "rivals": {name: a.to_json() for name, a in work.rivals.items()}}
+
+
+def _collapse(work: Work) -> dict[str, Any]:
+    """Return what tells whether the search has collapsed."""
+    free, chosen = free_options(work.space, work.finalists[0].trial.arch)
+    usual = usual_free_options(work.space, np.random.default_rng([work.request.seed, 78]))
+    return {"free": free, "chosen": chosen, "usual_share": None if math.isnan(usual) else usual}
 
 
 def _without(arch: Arch, given: dict[str, Answer]) -> Arch:

@@ -104,6 +104,8 @@ class Work:
     leading: Trial | None = None
     quota: Quota | None = None
     preferred: tuple[Arch, ...] = ()
+    rivals: dict[str, Arch] = field(default_factory=dict)
+    archs: dict[str, Arch] = field(default_factory=dict)
     begin: Callable[[Arch], nn.Module] | None = None
     sharing: dict[str, Any] = field(default_factory=dict)
 
@@ -419,7 +421,7 @@ class Work:
         # Where not even two comparisons could see their data once, the final training gets their time.
         compare = self.shares.compare if self.shares.compare >= 2 * self._least(chosen[0].arch) else 0.0
         # Where the phases before took far longer than planned, an untrained network would be of no use to anybody.
-        reserve = min(self.shares.ship + compare, MOST_KEPT_BACK * self.clock.left())
+        reserve = min(self.shares.ship + self.shares.ranks + compare, MOST_KEPT_BACK * self.clock.left())
         share = max(self.shares.final, self.clock.left(reserve))
         self.finalists = train_finalists(
             chosen,
@@ -479,8 +481,10 @@ class Work:
         recipe = Settings.from_values(settings(self.space, winner.trial.arch))
         if self.task.spec.kind == "table":
             self.compared.append(boosting(self.task, self.request.seed))
-        waiting = contenders(self.space, self.task, winner.trial.arch, lambda a: self.fits(a), self.request.seed)
-        share = min(max(self.shares.compare, self.clock.left(self.shares.ship)), 0.2 * self.clock.budget)
+        waiting = contenders(self.space, self.task, winner.trial.arch, self.fits, self.request.seed, self.rivals)
+        self.archs = {c.name: c.arch for c in waiting if c.arch is not None}
+        reserve = self.shares.ship + self.shares.ranks
+        share = min(max(self.shares.compare, self.clock.left(reserve)), 0.2 * self.clock.budget)
         done, self.missing = train_contenders(
             waiting,
             self.task,
@@ -488,7 +492,7 @@ class Work:
             self.machine.alone(),
             clock=self.clock,
             share=share,
-            reserve=self.shares.ship,
+            reserve=reserve,
             least=max(self._least(winner.trial.arch), 0.04 * winner.seconds),
             longest=winner.seconds,
             seed=self.request.seed,

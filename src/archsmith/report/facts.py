@@ -261,7 +261,7 @@ def command(record: RunRecord) -> str:
     for name, option, unit in _LIMIT_OPTIONS:
         bound = number_in(limits, name)
         words += [option, f"{bound:.15g}{unit}"] if bound is not None else []
-    for name in ("space", "strategy", "trials", "seed", "folds"):
+    for name in ("space", "method", "strategy", "trials", "seed", "folds"):
         words += [f"--{name}", str(config[name])] if config.get(name) not in (None, "", 0) else []
     return clean(shlex.join(map(str, words)), 2_000)
 

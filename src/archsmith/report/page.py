@@ -19,6 +19,7 @@ from archsmith.report.sections import (
     trust_section,
     winner_section,
 )
+from archsmith.report.shared_section import shared_section
 from archsmith.report.style import STYLE
 from archsmith.report.text import escape
 
@@ -34,6 +35,7 @@ def page(record: RunRecord, block: Block | None = None) -> str:
         trade_off_section(record),
         comparison_section(record),
         trust_section(record),
+        shared_section(record),
         winner_section(record, block),
         decisions_section(record),
         search_section(record),

@@ -76,8 +76,9 @@ def trade_off_section(record: RunRecord) -> str:
         drawings = [front_chart(record, cost, 864, 430), front_chart(record, cost, 400, 340)]
         if i == 0:
             limit = " Beyond the dashed line lies what the limit forbids." if cost in record.limits else ""
+            where = "scored on shared weights" if dig(record.result, "shared") else "where training is short"
             caption = (
-                "Each dot is a network tried in the search, where training is short; a line joins those that no other "
+                f"Each dot is a network tried in the search, {where}; a line joins those that no other "
                 "beats in both respects. The winner, the finalists and the comparisons had their full training." + limit
             )
             charts.append(figure(drawings, caption, legend))

@@ -10,6 +10,7 @@ from archsmith.documents import read_json
 from archsmith.errors import StoreError
 from archsmith.report.facts import command, counts, failures, figures, gap, rivals, task_line, verdict
 from archsmith.report.record import RunRecord, dig, number_in, objectives_in, rows_in
+from archsmith.report.shared_section import shared_lines
 from archsmith.report.standing import standing
 from archsmith.report.text import NBSP, clean, duration, label, metric, shorten
 
@@ -68,6 +69,8 @@ def show_lines(record: RunRecord) -> list[str]:
         ]
     if gap(record):
         lines += ["", gap(record)]
+    said = shared_lines(record)
+    lines += ["", *said] if said else []
     ended = ", ".join(f"{n} {state}" for state, n in counts(record).items())
     lines += ["", f"Trials: {ended or 'none yet'}."]
     lines += [f"Failed {count} times: {cause}" for cause, count, _ in failures(record)[:3]]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from archsmith.report.facts import OWN, command, counts, export_rows, figures, gap, rivals, task_line, verdict
 from archsmith.report.record import RunRecord, dig, number_in, rows_in
+from archsmith.report.shared_section import shared_lines
 from archsmith.report.text import duration, label, markdown, metric
 
 __all__ = ["summary"]
@@ -34,6 +35,7 @@ def summary(record: RunRecord) -> str:
         parts += ["## Compared at equal cost", _table(heads, rows)]
     if gap(record):
         parts.append(markdown(gap(record)))
+    parts += [markdown(line) for line in shared_lines(record)]
     ended = ", ".join(f"{n} {state}" for state, n in counts(record).items())
     if ended:
         parts.append(markdown(f"Trials: {ended}."))

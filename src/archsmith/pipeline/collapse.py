@@ -1,0 +1,54 @@
+"""Whether a search has collapsed: onto options without weights, or onto gates that never decided."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from archsmith.build.module import build_with_paths
+from archsmith.build.relax import Gates, Mixed, opened, relaxable
+from archsmith.build.relaxations import softmax
+from archsmith.errors import SpaceError
+from archsmith.space import Arch, Space, sample
+
+__all__ = ["free_options", "usual_free_options"]
+
+
+def free_options(space: Space, arch: Arch) -> tuple[int, int]:
+    """Return how many of the modules that were chosen have no weights (skips, pools, nothing), and of how many.
+
+    Every use counts. Differentiable searches collapse onto such options, because they are the first to work (Zela et
+    al., 2020). There are none to count in a space that does not choose between modules.
+    """
+    try:
+        gates = Gates(relaxable(space).values(), softmax)
+        everything, mixed = opened(space, gates, arch)
+        with torch.device("meta"):
+            network, _ = build_with_paths(space, everything, None, mixed)
+    except SpaceError:  # define-by-run, or parts that no network has side by side
+        return 0, 0
+    chosen = list(_chosen(network, arch))
+    return sum(not any(True for _ in module.parameters()) for module in chosen), len(chosen)
+
+
+def usual_free_options(space: Space, rng: np.random.Generator, draws: int = 16) -> float:
+    """Return the share of modules without weights in random architectures, for comparison; NaN where there are none."""
+    counts = [free_options(space, sample(space, rng)) for _ in range(draws)]
+    shares = [free / of for free, of in counts if of]
+    return statistics.fmean(shares) if shares else float("nan")
+
+
+def _chosen(module: nn.Module, arch: Arch) -> Iterator[nn.Module]:
+    """Yield the option that each choice takes, and those inside it."""
+    if isinstance(module, Mixed):
+        labels = list(module.gates.decisions[module.key].options)
+        taken = module.options[labels.index(arch[module.key])]
+        yield taken
+        yield from _chosen(taken, arch)
+        return
+    for child in module.children():
+        yield from _chosen(child, arch)
