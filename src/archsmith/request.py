@@ -46,6 +46,7 @@ class Request:
     or ``"ray"``.
     ``store`` is the address of the database that keeps the log; None for a file in the run folder.
     ``method`` is a way of searching on shared weights; empty for training every candidate on its own.
+    ``weights`` is a run or a folder whose weights the bank begins with.
     ``finalists`` is how many get a final training (None: what the time allows), ``options`` further ones for reading
     the data, and ``started_in`` the folder that ``source`` and ``space`` are relative to.
     """
@@ -70,6 +71,7 @@ class Request:
     options: Mapping[str, Any] = field(default_factory=dict)
     started_in: str = ""
     method: str = ""
+    weights: str = ""
 
     def __post_init__(self) -> None:
         for what, value, allowed in (

@@ -16,6 +16,7 @@ from archsmith.build.slices import Layout, Rule
 from archsmith.build.source import shipped_source, source, source_key
 from archsmith.build.statistics import recalibrate
 from archsmith.build.superkernel import Thresholds, superkernel
+from archsmith.build.transfer import carry_over, carry_over_network
 
 __all__ = [
     "RELAXATIONS",
@@ -34,6 +35,8 @@ __all__ = [
     "Thresholds",
     "build",
     "build_with_paths",
+    "carry_over",
+    "carry_over_network",
     "cost",
     "derive_within",
     "expected_cost",

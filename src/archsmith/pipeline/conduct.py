@@ -13,7 +13,7 @@ from archsmith.lease import Lease, take
 from archsmith.pipeline.clock import Clock, Shares, plan
 from archsmith.pipeline.folder import environment, read_json, write_json, write_toml
 from archsmith.pipeline.journal import Journal
-from archsmith.pipeline.methods import find_method
+from archsmith.pipeline.methods import find_method, require_method
 from archsmith.pipeline.pause import Interrupted, Pause
 from archsmith.pipeline.reopen import find_source, find_space, write_space
 from archsmith.pipeline.result import Result
@@ -139,6 +139,8 @@ def _opened(
     space = find_space(folder, request, task.spec, given.space, given.trust)
     request = replace(request, objectives=resolve_objectives(request.objectives, main_objective(task)))
     require(find(request.strategy), space, objectives=len(request.objectives), limits=bool(request.limits))
+    if fresh and request.method:
+        require_method(find_method(request.method), space, task.spec.input_shape)
     write_toml(folder / "run.toml", request.to_toml())
     if fresh:
         write_space(folder, space, request.space)

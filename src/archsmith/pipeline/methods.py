@@ -5,53 +5,64 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from archsmith.build.relaxations import RELAXATIONS
-from archsmith.errors import UsageError, nearest
-from archsmith.estimate import Sampler, fair, sandwich, uniform
+from archsmith.build import Bank, Gates, expected_cost, relaxable
+from archsmith.build.relaxations import softmax
+from archsmith.errors import SpaceError, UsageError, nearest
+from archsmith.estimate import GATE_METHODS, SAMPLERS
+from archsmith.space import Decision, Space
 
-__all__ = ["FAMILY", "Method", "find_method", "method_names"]
+__all__ = ["FAMILY", "Method", "find_method", "method_names", "relaxed_decisions", "require_method"]
+
+FAMILY = "bignas"
+"""The method that serves several limits at once where none is named: it trains small and large networks alike."""
 
 
 @dataclass(frozen=True)
 class Method:
     """A way of searching on shared weights.
 
-    Either a ``sampler`` draws the paths that the bank is trained on, with ``distil`` taught by the first of each step;
-    or ``relaxation`` names the function that mixes the options of each choice of modules, and what the gates prefer in
-    the end comes first. ``strategy`` is the one that searches on the bank.
+    ``kind`` says how the bank is trained: ``"paths"``, on networks that the sampler of this name draws (``SAMPLERS``),
+    or ``"gates"``, all options of each choice of modules mixed, in the way of this name (``GATE_METHODS``); then what
+    the gates prefer in the end comes first. ``strategy`` is the one that searches on the bank.
     """
 
     name: str
-    paper: str
-    sampler: Sampler | None = None
-    relaxation: str = ""
-    distil: bool = False
-    second_order: bool = False
+    kind: str
+    paper: str = ""
     strategy: str = "evolution"
 
 
-FAMILY = "bignas"
-"""The method that serves several limits at once where none is named: it trains small and large networks alike."""
-
-_METHODS = (
-    Method("spos", "Single Path One-Shot, Guo et al., 2020", uniform),
-    Method("fairnas", "FairNAS, Chu et al., 2021", fair, strategy="nsga2"),
-    Method("bignas", "BigNAS, Yu et al., 2020", sandwich, distil=True),
-    Method("darts", "DARTS, Liu et al., 2019", relaxation="darts"),
-    Method("darts2", "DARTS of second order, Liu et al., 2019", relaxation="darts", second_order=True),
-    Method("gdas", "GDAS, Dong and Yang, 2019", relaxation="gdas"),
-    Method("snas", "SNAS, Xie et al., 2019", relaxation="snas"),
-    Method("drnas", "DrNAS, Chen et al., 2021", relaxation="drnas"),
-    Method("proxyless", "ProxylessNAS, Cai et al., 2019", relaxation="proxyless"),
-)
+_PAPERS: Mapping[str, str] = {
+    "spos": "Single Path One-Shot, Guo et al., 2020",
+    "fairnas": "FairNAS, Chu et al., 2021",
+    "bignas": "BigNAS, Yu et al., 2020",
+    "ofa": "Once-for-All, Cai et al., 2020",
+    "attentive": "AttentiveNAS, Wang et al., 2021",
+    "enas": "ENAS, Pham et al., 2018",
+    "darts": "DARTS, Liu et al., 2019",
+    "darts2": "DARTS of second order, Liu et al., 2019",
+    "gdas": "GDAS, Dong and Yang, 2019",
+    "snas": "SNAS, Xie et al., 2019",
+    "drnas": "DrNAS, Chen et al., 2021",
+    "proxyless": "ProxylessNAS, Cai et al., 2019",
+    "fbnet": "FBNet, Wu et al., 2019",
+    "pcdarts": "PC-DARTS, Xu et al., 2020",
+    "pdarts": "P-DARTS's guard, Chen et al., 2019",
+    "robustdarts": "RobustDARTS, Zela et al., 2020",
+    "singlepath": "Single-Path NAS, Stamoulis et al., 2019",
+}
+_STRATEGIES: Mapping[str, str] = {"fairnas": "nsga2", "enas": "reinforce"}
 
 
 def _every() -> Mapping[str, Method]:
-    """Return those above, and one for each relaxation that none of them uses."""
-    found = {method.name: method for method in _METHODS}
-    for name, function in RELAXATIONS.items():
-        about = (function.__doc__ or name).strip().splitlines()[0]
-        found.setdefault(name, Method(name, about, relaxation=name))
+    """Return a method for each sampler and each differentiable method there is; two names for one thing are one."""
+    found: dict[str, Method] = {}
+    seen: set[int] = set()
+    for kind, names in (("paths", SAMPLERS), ("gates", GATE_METHODS)):
+        for name, value in names.items():
+            if id(value) not in seen:
+                seen.add(id(value))
+                found[name] = Method(name, kind, _PAPERS.get(name, ""), _STRATEGIES.get(name, "evolution"))
     return found
 
 
@@ -66,3 +77,31 @@ def find_method(name: str) -> Method:
     if found is None:
         raise UsageError(f"There is no method called {name!r}. {nearest(name, method_names())}")
     return found
+
+
+def relaxed_decisions(method: Method, space: Space) -> dict[str, Decision]:
+    """Return the decisions that a method's gates decide. Raises ``SpaceError`` where they cannot, or there are none."""
+    others = ", ".join(name for name, other in _every().items() if other.kind == "paths")
+    try:
+        found = relaxable(space)
+    except SpaceError as error:
+        raise SpaceError(f"The method {method.name!r} cannot serve this space. {error} These can: {others}.") from error
+    if not found:
+        raise SpaceError(
+            f"The method {method.name!r} weighs modules against each other, and this space has no decision that only "
+            f"chooses between modules: its decisions are {', '.join(space.decisions)}. Use one of {others}; or write "
+            "the choice as one of modules, such as choice(conv=call(...), skip=call(...))."
+        )
+    return found
+
+
+def require_method(method: Method, space: Space, input_shape: tuple[int, ...]) -> None:
+    """Raise ``SpaceError`` where the method cannot serve the space, with the path in the expression and the remedy.
+
+    Every option is made and cut, and the mixture runs once, on tensors without data: what cannot be shared or added up
+    is found before anything is trained.
+    """
+    if method.kind == "gates":
+        gates = Gates(relaxed_decisions(method, space).values(), softmax)
+        expected_cost(space, gates, input_shape, "macs")
+    Bank(space)

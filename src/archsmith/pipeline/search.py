@@ -19,6 +19,7 @@ from archsmith.pipeline.journal import Journal
 from archsmith.pipeline.methods import find_method
 from archsmith.pipeline.pause import Pause
 from archsmith.pipeline.result import Result
+from archsmith.pipeline.warm import find_weights
 from archsmith.pipeline.work import Progress
 from archsmith.quantities import parse_duration
 from archsmith.request import FORMATS, OWN, Request, resolve_limits, resolve_objectives
@@ -40,6 +41,7 @@ def search(
     space: str | Space | None = None,
     strategy: str | None = None,
     method: str | None = None,
+    weights: str | Path | None = None,
     seed: int = 0,
     trials: int | None = None,
     out: str | Path = "runs",
@@ -61,7 +63,8 @@ def search(
     torch ``Dataset`` or ``DataLoader``, or a ``Task``. ``budget`` is the wall time for everything together
     (``"30m"``). ``limits`` are upper bounds (``{"latency_ms": 5, "params": "500k"}``) that the result never breaks.
     ``space`` is the name of a ready-made one, ``"mynet.py:space"`` or a ``Space``. With ``method``, such as ``"spos"``
-    or ``"darts"``, one set of shared weights is trained and searched on. ``trials`` bounds the search beside the time.
+    or ``"darts"``, one set of shared weights is trained and searched on; it begins with ``weights``, which are those of
+    an earlier run or in a folder. ``trials``  bounds the search beside the time.
     ``progress`` is called with each event; ``started`` is the time of ``time.monotonic`` the budget counts from.
     ``finalists`` is how many get a final training, ``pause`` a way to stop from elsewhere. Everything is written to a
     new folder under ``out``, from which ``resume`` goes on with whatever was stopped; with ``store``, such as
@@ -73,7 +76,9 @@ def search(
     began = time.monotonic() if started is None else started
     seconds = parse_duration(budget)
     plan(seconds, exports=len(formats))
-    chosen = find_method(method) if method else None
+    chosen = find_method(method or "spos") if method or weights else None
+    if weights is not None:
+        find_weights(weights)
     if store is not None:
         PostgreSQLStore(store).close()  # a database that cannot be written is told before the data is read
     if executor == "ray":
@@ -100,6 +105,7 @@ def search(
         options=options,
         started_in=os.getcwd(),
         method=chosen.name if chosen else "",
+        weights=str(Path(weights).expanduser().absolute()) if weights else "",
     )
     folder = make_folder(out, request.name)
     lease = take(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,16 @@ from torch import nn
 from archsmith.build.bank import Bank
 from archsmith.estimate import Settings, SharedEstimator
 from archsmith.execute import Inline
-from archsmith.pipeline.banks import BANK, bank_of, parameters_of, train_paths
+from archsmith.pipeline.banks import BANK, bank_of, parameters_of, train_gates, train_paths
 from archsmith.pipeline.collapse import free_options, usual_free_options
 from archsmith.pipeline.finalists import ranked, wanted_epochs
-from archsmith.pipeline.methods import Method
+from archsmith.pipeline.methods import Method, relaxed_decisions
 from archsmith.pipeline.ranks import agreement, check_ranks
+from archsmith.pipeline.warm import begin_bank
 from archsmith.pipeline.work import Work
-from archsmith.space import Answer, Arch, completed, narrow, settings
+from archsmith.space import Answer, Arch, Decision, completed, narrow, settings
 from archsmith.spaces import starts, usual_training
-from archsmith.strategy import First, InTurn, Narrowed, RandomSearch, Sharing, Strategy, find, make
+from archsmith.strategy import First, InTurn, Narrowed, RandomSearch, Sharing, Strategy, make
 
 __all__ = ["ENOUGH", "RANDOM", "search_shared"]
 
@@ -36,9 +38,9 @@ def search_shared(work: Work, method: Method) -> None:
     after it: on shared weights they have no say, so they are not searched.
     """
     work.measure()
-    given = usual_training(work.space, work.task.spec)
+    given = _given(work, method)
     recipe = Settings.from_values(settings(work.space, completed(work.space, work.probed.starts[0], given)))
-    bank = _trained(work, method, recipe)
+    bank = _trained(work, method, recipe, given)
     _look(work, method, bank, given)
     work.begin = _tuning(work, bank)
     work.rivals = _found_at_random(work)
@@ -50,18 +52,53 @@ def search_shared(work: Work, method: Method) -> None:
     work.sharing |= {**agreement(standings), **_side_by_side(work), "collapse": _collapse(work)}
 
 
-def _trained(work: Work, method: Method, recipe: Settings) -> Bank:
+def _given(work: Work, method: Method) -> dict[str, Answer]:
+    """Return the answers to what is not searched: the training settings, and what gates cannot decide.
+
+    For gates those are of a known good design that fits, else of a random network that does, else in the middle.
+    """
+    given = usual_training(work.space, work.task.spec)
+    if method.kind == "paths":
+        return given
+    decided = relaxed_decisions(method, work.space)
+    base = next((a for a in (*starts(work.space), *work.probed.starts) if work.fits(a)), work.probed.starts[0])
+    known = {**base, **given}
+    rest = {key: decision for key, decision in work.space.decisions.items() if key not in decided}
+    return {key: known[key] if key in known else _middle(decision) for key, decision in rest.items()}
+
+
+def _middle(decision: Decision) -> Answer:
+    if decision.kind in ("integer", "real"):
+        return decision.at(0.5)
+    answers = list(islice(decision.answers(), 64))
+    return answers[len(answers) // 2]
+
+
+def _trained(work: Work, method: Method, recipe: Settings, given: dict[str, Answer]) -> Bank:
     """Return the bank: trained now, or before."""
     work.announce("train the bank")
     bank = bank_of(work)
     if bank is None:
-        bank = Bank(work.space, work.request.seed)
+        bank, left = begin_bank(work.request.weights, work.space, work.request.seed)
         work.note(f"{method.name} ({method.paper}): one bank of {parameters_of(bank):,} shared weights")
-        made = train_paths(work, method, bank, recipe)
+        if work.request.weights:
+            work.note(f"it begins with {work.request.weights}; {len(left)} tensors could not be carried over in full")
+        likely: list[Arch] = []
+        if method.kind == "gates":
+            made, likely = train_gates(work, method, bank, recipe, given)
+            if not likely:
+                work.note("no network that the gates prefer keeps the limits: the search on the bank goes on without")
+        else:
+            bank, made = train_paths(work, method, bank, recipe, given)
         bank.save(work.folder / BANK)
-        work.journal.put("bank", {**made, "parameters": parameters_of(bank), "recipe": recipe.to_json()})
-    known = work.journal.get("bank") or {}
+        about = {"started_from": work.request.weights, "not_carried": left}
+        size = {"parameters": parameters_of(bank), "recipe": recipe.to_json()}
+        work.journal.put("bank", {**made, **size, **about, "likely": [a.to_json() for a in likely]})
+    known = dict(work.journal.get("bank") or {})
     work.note(f"the bank saw the data {known['epochs']:.3g} times in {known['seconds']:.0f} s")
+    if known.get("stopped"):
+        work.note(f"the gates stopped early: {known['stopped']}")
+    work.preferred = tuple(Arch.from_json(a) for a in known.pop("likely"))
     work.sharing = {"method": method.name, "paper": method.paper, **known}
     return bank
 
@@ -69,32 +106,39 @@ def _trained(work: Work, method: Method, recipe: Settings) -> Bank:
 def _look(work: Work, method: Method, bank: Bank, given: dict[str, Answer]) -> None:
     """Search on the bank, with random search beside, which is asked as often."""
     work.announce("search")
-    machine = work.machine.alone()
-    estimator = SharedEstimator(work.task, bank, machine)
+    estimator = SharedEstimator(work.task, bank, work.machine.alone())
     share = min(
         work.shares.search - work.clock.spent.get("search", 0.0),
         work.clock.left(work.shares.final + work.shares.ship),
     )
     plan = work.journal.get("plan")
     if plan is None:
-        first = [a.to_json() for a in _first(work)]
+        first = [a.to_json() for a in _first(work, method)]
         plan = work.journal.put("plan", {"first": first, "expected": _expected(work, estimator, share)})
     work.first = tuple(Arch.from_json(a) for a in plan["first"])
     executor = Inline(estimator, work.folder, seed=work.request.seed, interrupted=work.pause)
-    work.study_with(_strategy(work, method, given, int(plan["expected"])), executor, share)
+    work.study_with(_strategy(work, given, int(plan["expected"])), executor, share)
 
 
-def _strategy(work: Work, method: Method, given: dict[str, Answer], expected: int) -> Strategy:
+def _strategy(work: Work, given: dict[str, Answer], expected: int) -> Strategy:
     inside = narrow(work.space, given)
-    named = find(work.request.strategy)
+    name = work.request.strategy
     sized: dict[str, Any] = {}
-    if named.name in ("evolution", "nsga2"):
+    if name in ("evolution", "nsga2"):
         population = min(max(expected // 20, 8), 50)
-        sized = {"population": population} | ({"sample": max(2, population // 4)} if named.name == "evolution" else {})
-    made = make(work.request.strategy, inside, **sized)
-    first = tuple(_without(a, given) for a in work.first)
+        sized = {"population": population} | ({"sample": max(2, population // 4)} if name == "evolution" else {})
+    made = make(name, inside, **sized)
+    first = tuple(dict.fromkeys(Arch({k: v for k, v in a.items() if k not in given}) for a in work.first))
     both = InTurn(First(made, first) if first else made, RandomSearch(inside))
     return Sharing(Narrowed(work.space, both, given), weights=BANK)
+
+
+def _first(work: Work, method: Method) -> tuple[Arch, ...]:
+    """Return what is tried first: what gates prefer; else known good designs, and what fits where that is rare."""
+    if method.kind == "gates":
+        return work.preferred
+    known = tuple(a for a in starts(work.space) if work.fits(a))
+    return (*known, *(work.probed.starts if work.probed.rare else ()))
 
 
 def _tuning(work: Work, bank: Bank) -> Callable[[Arch], nn.Module] | None:
@@ -139,17 +183,8 @@ def _collapse(work: Work) -> dict[str, Any]:
     """Return what tells whether the search has collapsed."""
     free, chosen = free_options(work.space, work.finalists[0].trial.arch)
     usual = usual_free_options(work.space, np.random.default_rng([work.request.seed, 78]))
-    return {"free": free, "chosen": chosen, "usual_share": None if math.isnan(usual) else usual}
-
-
-def _without(arch: Arch, given: dict[str, Answer]) -> Arch:
-    return Arch({key: answer for key, answer in arch.items() if key not in given})
-
-
-def _first(work: Work) -> tuple[Arch, ...]:
-    """Return what is tried first: known good designs that fit, and what was found where that is rare."""
-    known = tuple(a for a in starts(work.space) if work.fits(a))
-    return (*known, *(work.probed.starts if work.probed.rare else ()))
+    gates = work.sharing.get("gates", [])
+    return {"free": free, "chosen": chosen, "usual_share": None if math.isnan(usual) else usual, "gates": gates}
 
 
 def _expected(work: Work, estimator: SharedEstimator, share: float) -> int:
