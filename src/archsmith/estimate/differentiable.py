@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +13,10 @@ from torch import Tensor, nn
 
 from archsmith.build.bank import Bank
 from archsmith.build.relax import Gating, relax
+from archsmith.errors import UsageError
 from archsmith.estimate.bilevel import hypergradient
 from archsmith.estimate.feed import make_feed
+from archsmith.estimate.gate_state import GateState
 from archsmith.estimate.goals import Goal
 from archsmith.estimate.guards import Guard, Watched
 from archsmith.estimate.machine import Machine, place_network, using_threads
@@ -27,6 +31,7 @@ from archsmith.task import Task
 __all__ = ["Derived", "search_gates"]
 
 _Batch = tuple[Tensor, Tensor]
+_SAVING_SHARE = 0.05  # of the time, what saving between epochs may take
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,14 @@ class Derived:
 
     ``shares`` are how much each option of a decision weighs, see ``Gates.shares``. ``curve`` has a row for each epoch:
     ``epoch``, the mean ``train_loss``, the ``entropy`` of the gates, and what a guard measured. ``stopped`` says why a
-    guard ended it, empty where none did.
+    guard ended it, empty where none did; ``seconds`` is the time of all calls.
     """
 
     answers: Mapping[str, Answer]
     shares: Mapping[str, tuple[float, ...]]
     curve: tuple[Mapping[str, float], ...]
     stopped: str = ""
+    seconds: float = 0.0
 
 
 def search_gates(
@@ -52,7 +58,8 @@ def search_gates(
     *,
     machine: Machine,
     seed: int,
-    epochs: int,
+    epochs: int | None = None,
+    seconds: float | None = None,
     base: Mapping[str, Answer] | None = None,
     goal: Goal | None = None,
     guard: Guard | None = None,
@@ -61,6 +68,8 @@ def search_gates(
     gate_rate: float = 3e-4,
     gate_decay: float = 1e-3,
     reading: Callable[[Bank, Any, Mapping[str, Answer] | None], nn.Module] = relax,
+    checkpoint: Path | None = None,
+    interrupted: Callable[[], bool] = bool,
 ) -> Derived:
     """Train the bank's relaxed network and its gates in turn, and return what the gates prefer (Liu et al., 2019).
 
@@ -70,7 +79,15 @@ def search_gates(
     limited. ``guard`` ends the search before it collapses. The gates wait for the first ``weights_first`` of the
     epochs. ``base`` answers what is not relaxed. ``reading`` makes the network. Raises ``SpaceError`` where the space
     cannot be relaxed; see ``relax``.
+
+    The budget is ``epochs``, or ``seconds`` of this call; what is annealed follows the clock then. ``checkpoint`` is a
+    folder for the state after each epoch: a search that finds one there goes on from it, exactly so where its budget is
+    in epochs. Once ``interrupted()`` is true it ends, and the epoch under way is lost. Raises ``UsageError`` unless
+    exactly one budget is given.
     """
+    if (epochs is None) == (seconds is None):
+        raise UsageError(f"A search of gates needs either epochs or seconds; got epochs={epochs}, seconds={seconds}.")
+    began = time.monotonic()
     with using_threads(machine.threads), borrowed_generators(machine.device, seed):
         place_network(bank, machine).train()
         network = reading(bank, gates, base)
@@ -111,14 +128,25 @@ def search_gates(
             gates.draw(1.0)
             return compute(*feed.take(halves[1][:batch], watching))
 
-        curve: list[dict[str, float]] = []
-        kept: list[list[Tensor]] = []
-        stopped = ""
-        for epoch in range(epochs):
+        state = GateState(bank, gates, (optimizer, gate_optimizer), (generator, watching), machine.device)
+        if checkpoint is not None:
+            state.restore(checkpoint)
+        before, spent, saving = state.progress, state.seconds, 0.0
+        curve, kept, stopped = state.curve, state.kept, ""
+
+        def passed(epoch: int, step: int) -> float:
+            if seconds is None:
+                return (epoch * steps + step) / (max(1, epochs or 1) * steps)
+            return min(1.0, before + (1.0 - before) * (time.monotonic() - began) / seconds)
+
+        while passed(state.epoch, 0) < 1.0 and not interrupted():
+            epoch, taken = state.epoch, 0
             orders = [half[_shuffled(len(half), seed, epoch, half.device)] for half in halves]
             total = torch.zeros((), device=machine.device)
             for step in range(steps):
-                progress = (epoch * steps + step) / (epochs * steps)
+                progress = passed(epoch, step)
+                if progress >= 1.0 or interrupted():
+                    break
                 own, other = (feed.take(o[step * batch : (step + 1) * batch], generator) for o in orders)
                 rate = settings.peak_lr * cosine(progress, 1.0)
                 set_rate(optimizer, rate)
@@ -127,7 +155,11 @@ def search_gates(
                     gate_step(own, other, rate)
                 gates.draw(progress)
                 total += weight_step(own)
-            curve.append({"epoch": epoch + 1.0, "train_loss": float(total) / steps, "entropy": gates.entropy()})
+                taken += 1
+            if taken == 0 or interrupted():
+                break
+            done, mean = epoch + taken / steps, float(total) / taken
+            curve.append({"epoch": done, "train_loss": mean, "entropy": gates.entropy()})
             kept.append([p.detach().clone() for p in gates.parameters()])
             if guard is not None:
                 curve[-1][guard.name] = guard.measure(Watched(gates, network, watched_loss, watching))
@@ -139,7 +171,13 @@ def search_gates(
                         parameter.data.copy_(value)
                     stopped += f"; the gates are those of epoch {back + 1}"
                     break
-        return Derived(gates.derive(), gates.shares(), tuple(curve), stopped)
+            state.epoch, state.progress = epoch + 1, passed(epoch + 1, 0)
+            state.seconds = spent + time.monotonic() - began
+            if checkpoint is not None and saving <= _SAVING_SHARE * (time.monotonic() - began):
+                mark = time.monotonic()
+                state.save(checkpoint)
+                saving += time.monotonic() - mark
+        return Derived(gates.derive(), gates.shares(), tuple(curve), stopped, spent + time.monotonic() - began)
 
 
 def _shuffled(count: int, seed: int, epoch: int, device: torch.device) -> Tensor:

@@ -51,7 +51,7 @@ def search_by(
     *,
     machine: Machine,
     seed: int,
-    epochs: int,
+    epochs: int | None = None,
     cost: Callable[[Gates], Cost] | None = None,
     nodes: Sequence[Sequence[str]] = (),
     **options: Any,

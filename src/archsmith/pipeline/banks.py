@@ -20,12 +20,14 @@ from archsmith.estimate import (
     Settings,
     Trained,
     limited,
+    load_checkpoint,
     make_sampler,
     search_by,
     seconds_spent,
     train_bank,
     validation_score,
 )
+from archsmith.estimate.gate_state import GATES
 from archsmith.pipeline.finalists import wanted_epochs
 from archsmith.pipeline.methods import Method, relaxed_decisions
 from archsmith.pipeline.work import Work
@@ -111,7 +113,7 @@ def _time_left(work: Work, spent: float) -> float:
 
 
 def _sampler(work: Work, method: Method, bank: Bank, given: Mapping[str, Answer]) -> Sampler:
-    """Return the method's sampler; a learned one is taught by scores on the bank, and the settings are not its to set."""
+    """Return the method's sampler; a learned one is taught by scores on the bank."""
     machine = work.machine.alone()
     inside = make("reinforce", narrow(work.space, given))
     return make_sampler(
@@ -129,7 +131,7 @@ def train_gates(
     """
     decisions = relaxed_decisions(method, work.space)
     place = work.journal.place("bank")
-    repeatable, left = work.request.repeatable, _time_left(work, seconds_spent(place))
+    repeatable, left = work.request.repeatable, _time_left(work, _seconds_of(place))
     epochs = max(1, round(wanted_epochs(work.task.spec.samples) / 3))
     if not repeatable:  # about: each step is taken twice, through most of the options
         typical = completed(work.space, {}, base)
@@ -137,14 +139,14 @@ def train_gates(
         epochs = max(1, min(epochs, round(left / (options * work.pace(typical)))))
     steps = max(1, len(work.task.train.y) // recipe.batch_size // 2)
     with work.pause.gently():
-        gates, found = search_by(
+        _, found = search_by(
             method.name,
             bank,
             work.task,
             recipe,
             machine=work.machine.alone(),
             seed=work.request.seed,
-            epochs=epochs,
+            epochs=epochs if repeatable else None,
             seconds=None if repeatable else left,
             base=base,
             gate_rate=min(0.1, GATES_MOVE / (steps * epochs)),
@@ -162,8 +164,10 @@ def train_gates(
         "shares": {key: list(shares) for key, shares in found.shares.items()},
         "stopped": found.stopped,
     }
-    likely = (completed(work.space, answers, {k: v for k, v in base.items() if k not in decisions})
-              for answers in likeliest(decisions, found.shares))
+    likely = (
+        completed(work.space, answers, {k: v for k, v in base.items() if k not in decisions})
+        for answers in likeliest(decisions, found.shares)
+    )
     fitting: list[Arch] = []
     for arch, _ in zip(likely, range(TRIED), strict=False):
         if arch not in fitting and work.fits(arch):
@@ -171,6 +175,14 @@ def train_gates(
         if len(fitting) == 4:
             break
     return made, fitting
+
+
+def _seconds_of(place: Path) -> float:
+    """Return the seconds that a search of gates has taken before it was stopped."""
+    try:
+        return float(load_checkpoint(place / GATES)[1]["seconds"])
+    except StoreError:
+        return 0.0
 
 
 def _goal(work: Work, base: Mapping[str, Answer], decisions: Mapping[str, Decision]) -> Goal | None:
@@ -183,9 +195,7 @@ def _goal(work: Work, base: Mapping[str, Answer], decisions: Mapping[str, Decisi
     return None
 
 
-def likeliest(
-    decisions: Mapping[str, Decision], shares: Mapping[str, Sequence[float]]
-) -> Iterator[dict[str, Answer]]:
+def likeliest(decisions: Mapping[str, Decision], shares: Mapping[str, Sequence[float]]) -> Iterator[dict[str, Answer]]:
     """Yield answers to independent decisions, the likeliest first, from the shares of each one's options."""
     keys = list(decisions)
     order = {key: sorted(range(len(shares[key])), key=lambda i: -shares[key][i]) for key in keys}

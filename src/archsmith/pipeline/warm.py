@@ -30,8 +30,8 @@ def find_weights(path: str | Path) -> Path:
         if (folder / file).is_file():
             return folder
     raise StoreError(
-        f"{root} holds no weights to begin with: neither a bank ({_BANK}, in a run's folder bank/) nor the network of a "
-        f"finished run (best/{_NETWORK}). Name the folder of a run, or of a bank that was saved."
+        f"{root} holds no weights to begin with: neither a bank ({_BANK}, which a run has in bank/) nor the network of "
+        f"a finished run (best/{_NETWORK}). Name the folder of a run, or of a bank that was saved."
     )
 
 
