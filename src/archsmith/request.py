@@ -19,6 +19,7 @@ __all__ = [
     "OWN",
     "SPACES",
     "Request",
+    "resolve_family",
     "resolve_limits",
     "resolve_objectives",
 ]
@@ -46,7 +47,8 @@ class Request:
     or ``"ray"``.
     ``store`` is the address of the database that keeps the log; None for a file in the run folder.
     ``method`` is a way of searching on shared weights; empty for training every candidate on its own.
-    ``weights`` is a run or a folder whose weights the bank begins with.
+    ``weights`` is a run or a folder whose weights the bank begins with. ``family`` names at most one metric, with the
+    upper bounds for each of which there is to be a network, in rising order; the first is in ``limits`` as well.
     ``finalists`` is how many get a final training (None: what the time allows), ``options`` further ones for reading
     the data, and ``started_in`` the folder that ``source`` and ``space`` are relative to.
     """
@@ -72,6 +74,7 @@ class Request:
     started_in: str = ""
     method: str = ""
     weights: str = ""
+    family: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for what, value, allowed in (
@@ -103,7 +106,10 @@ class Request:
             values["store"] = redact(self.store)
         values["options"] = {k: v for k, v in self.options.items() if isinstance(v, str | int | float | bool)}
         objectives = [o.to_json() for o in self.objectives]
-        return {**values, "limits": dict(self.limits), "objectives": objectives, "formats": list(self.formats)}
+        family = {"family": {k: list(bounds) for k, bounds in self.family.items()}}
+        return {
+            **values, **family, "limits": dict(self.limits), "objectives": objectives, "formats": list(self.formats)
+        }  # fmt: skip
 
     @staticmethod
     def from_toml(data: Mapping[str, Any]) -> Request:
@@ -111,6 +117,7 @@ class Request:
         values = {f.name: data[f.name] for f in fields(Request) if f.name in data}
         values["objectives"] = tuple(Objective.from_json(o) for o in data.get("objectives", ()))
         values["formats"] = tuple(data.get("formats", FORMATS))
+        values["family"] = {k: tuple(map(float, bounds)) for k, bounds in data.get("family", {}).items()}
         return Request(**values)
 
 
@@ -124,6 +131,33 @@ def resolve_limits(limits: Mapping[str, str | float]) -> dict[str, float]:
         parse = {"latency_ms": parse_latency_ms, "activation_bytes": parse_bytes}.get(name, parse_count)
         found[name] = float(parse(value, given))
     return found
+
+
+def resolve_family(
+    limits: Mapping[str, str | float | Sequence[str | float]],
+) -> tuple[dict[str, float], dict[str, tuple[float, ...]]]:
+    """Return the limits of the strictest network, and the bounds of the one metric that has several, in rising order.
+
+    Raises ``UsageError`` as ``resolve_limits`` does, and where more than one metric has several bounds.
+    """
+    single: dict[str, float] = {}
+    family: dict[str, tuple[float, ...]] = {}
+    for given, value in limits.items():
+        several = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        resolved = [resolve_limits({given: bound}) for bound in several]
+        name = next(iter(resolved[0]), given) if resolved else given
+        bounds = tuple(sorted({r[name] for r in resolved}))
+        if not bounds:
+            raise UsageError(f"The limit {given!r} has no value.")
+        single[name] = bounds[0]
+        if len(bounds) > 1:
+            family[name] = bounds
+    if len(family) > 1:
+        raise UsageError(
+            f"Several values were given for {' and '.join(family)}. There can be a network for each value of one "
+            "limit; give one value for the others."
+        )
+    return single, family
 
 
 def resolve_objectives(objectives: Sequence[str | Objective], main: Objective | None = None) -> tuple[Objective, ...]:

@@ -8,7 +8,7 @@ from archsmith.documents import read_toml
 from archsmith.errors import StoreError, nearest
 from archsmith.report import list_runs
 
-__all__ = ["complete_run", "find_run", "run_folders", "server_of"]
+__all__ = ["complete_run", "find_run", "find_weights", "run_folders", "server_of"]
 
 _MARKS = ("run.toml", "result.json", "store.sqlite")
 
@@ -42,6 +42,12 @@ def find_run(name: str | None, out: Path) -> Path:
         raise StoreError(f"{name!r} is the beginning of several runs: {', '.join(p.name for p in begun)}.")
     hint = nearest(name, [p.name for p in folders]) if folders else "There are none yet."
     raise StoreError(f"There is no run {name!r}, neither as a path nor in {out}. {hint}")
+
+
+def find_weights(name: str, out: Path) -> Path:
+    """Return the folder whose weights ``name`` means: that of a bank that was saved, or a run's, as in ``find_run``."""
+    path = Path(name).expanduser()
+    return path if (path / "bank.json").is_file() else find_run(name, out)
 
 
 def server_of(folder: Path) -> str:

@@ -12,6 +12,7 @@ from archsmith.cli.lazy import load
 from archsmith.cli.limits import Latency, Macs, Memory, Params, limits_of
 from archsmith.cli.progress import showing
 from archsmith.cli.read import tell
+from archsmith.cli.runs import find_weights
 from archsmith.cli.stopping import stoppable
 from archsmith.errors import UsageError
 from archsmith.quantities import parse_duration
@@ -54,6 +55,14 @@ def search(
         str | None,
         typer.Option(
             help="Search on shared weights: spos, bignas, ofa, darts, gdas, enas or another by its name.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin the shared weights with those of an earlier run, or of a folder.",
+            metavar="RUN",
             rich_help_panel=_HOW,
         ),
     ] = None,
@@ -113,6 +122,7 @@ def search(
                 space=space,
                 strategy=strategy,
                 method=method,
+                weights=None if weights is None else str(find_weights(weights, out)),
                 seed=seed,
                 trials=trials,
                 out=str(out),

@@ -43,7 +43,7 @@ class Best:
 class Result:
     """The outcome of a search: the best network, the front of the trials, and where the report is.
 
-    ``data`` is what ``result.json`` holds.
+    ``data`` is what ``result.json`` holds. Where a limit had several values, ``by_limit`` has the network for each.
     """
 
     best: Best
@@ -51,6 +51,7 @@ class Result:
     report: Path
     folder: Path
     data: Mapping[str, Any] = field(repr=False)
+    by_limit: Mapping[float, Best] = field(default_factory=dict, repr=False)
 
     @property
     def verdict(self) -> str:

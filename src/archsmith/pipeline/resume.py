@@ -58,6 +58,9 @@ def resume(
     there is nothing to do, ``DataError`` and ``SpaceError`` where data or space have changed, ``BudgetError`` where
     too little time is left, and what ``search`` raises.
     """
+    for name, value in (limits or {}).items():
+        if not isinstance(value, str | int | float):
+            raise UsageError(f"The limit {name!r} has several values; a run that goes on takes one.")
     began = time.monotonic() if started is None else started
     folder = Path(run)
     before = read_request(folder)

@@ -16,13 +16,13 @@ from archsmith.pipeline.clock import plan
 from archsmith.pipeline.conduct import Given, conduct
 from archsmith.pipeline.folder import make_folder, write_toml
 from archsmith.pipeline.journal import Journal
-from archsmith.pipeline.methods import find_method
+from archsmith.pipeline.methods import FAMILY, find_method
 from archsmith.pipeline.pause import Pause
 from archsmith.pipeline.result import Result
 from archsmith.pipeline.warm import find_weights
 from archsmith.pipeline.work import Progress
 from archsmith.quantities import parse_duration
-from archsmith.request import FORMATS, OWN, Request, resolve_limits, resolve_objectives
+from archsmith.request import FORMATS, OWN, Request, resolve_family, resolve_objectives
 from archsmith.space import Space
 from archsmith.store import PostgreSQLStore
 from archsmith.task import Task
@@ -36,7 +36,7 @@ def search(
     *,
     budget: str | float,
     target: str | int | None = None,
-    limits: Mapping[str, str | float] | None = None,
+    limits: Mapping[str, str | float | Sequence[str | float]] | None = None,
     objectives: Sequence[str | Objective] = (),
     space: str | Space | None = None,
     strategy: str | None = None,
@@ -61,7 +61,8 @@ def search(
 
     ``data`` is whatever ``archsmith.load_task`` takes, with its further ``options``: a path, ``"digits"``, arrays, a
     torch ``Dataset`` or ``DataLoader``, or a ``Task``. ``budget`` is the wall time for everything together
-    (``"30m"``). ``limits`` are upper bounds (``{"latency_ms": 5, "params": "500k"}``) that the result never breaks.
+    (``"30m"``). ``limits`` are upper bounds (``{"latency_ms": 5, "params": "500k"}``) that the result never breaks; of
+    one of them there may be several, ``{"latency_ms": [2, 5, 10]}``, and then there is a network for each.
     ``space`` is the name of a ready-made one, ``"mynet.py:space"`` or a ``Space``. With ``method``, such as ``"spos"``
     or ``"darts"``, one set of shared weights is trained and searched on; it begins with ``weights``, which are those of
     an earlier run or in a folder. ``trials``  bounds the search beside the time.
@@ -76,7 +77,8 @@ def search(
     began = time.monotonic() if started is None else started
     seconds = parse_duration(budget)
     plan(seconds, exports=len(formats))
-    chosen = find_method(method or "spos") if method or weights else None
+    strict, family = resolve_family(limits or {})
+    chosen = find_method(method or (FAMILY if family else "spos")) if method or weights or family else None
     if weights is not None:
         find_weights(weights)
     if store is not None:
@@ -88,10 +90,10 @@ def search(
         type(data).__name__ if in_memory else str(data),
         seconds,
         target,
-        resolve_limits(limits or {}),
+        strict,
         resolve_objectives(objectives),
         OWN if isinstance(space, Space) else space or "",
-        strategy or (chosen.strategy if chosen else "halving"),
+        strategy or ("halving" if chosen is None else "nsga2" if family else chosen.strategy),
         seed,
         trials,
         device or "auto",
@@ -105,6 +107,7 @@ def search(
         options=options,
         started_in=os.getcwd(),
         method=chosen.name if chosen else "",
+        family=family,
         weights=str(Path(weights).expanduser().absolute()) if weights else "",
     )
     folder = make_folder(out, request.name)

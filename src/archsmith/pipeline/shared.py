@@ -16,6 +16,7 @@ from archsmith.estimate import Settings, SharedEstimator
 from archsmith.execute import Inline
 from archsmith.pipeline.banks import BANK, bank_of, parameters_of, train_gates, train_paths
 from archsmith.pipeline.collapse import free_options, usual_free_options
+from archsmith.pipeline.family import assigned, candidates, family_objectives
 from archsmith.pipeline.finalists import ranked, wanted_epochs
 from archsmith.pipeline.methods import Method, relaxed_decisions
 from archsmith.pipeline.ranks import agreement, check_ranks
@@ -24,6 +25,7 @@ from archsmith.pipeline.work import Work
 from archsmith.space import Answer, Arch, Decision, completed, narrow, settings
 from archsmith.spaces import starts, usual_training
 from archsmith.strategy import First, InTurn, Narrowed, RandomSearch, Sharing, Strategy, make
+from archsmith.trial import known_violation
 
 __all__ = ["ENOUGH", "RANDOM", "search_shared"]
 
@@ -43,8 +45,14 @@ def search_shared(work: Work, method: Method) -> None:
     bank = _trained(work, method, recipe, given)
     _look(work, method, bank, given)
     work.begin = _tuning(work, bank)
+    if work.request.family:
+        work.preferred = candidates(work)
     work.rivals = _found_at_random(work)
     work.train()
+    if work.request.family:
+        work.family = assigned(work, work.finalists)
+        winner = work.family[0][1]  # it keeps all the limits
+        work.finalists = [winner, *(f for f in work.finalists if f is not winner)]
     work.compare()
     work.announce("check the ranking")
     estimator = SharedEstimator(work.task, bank, work.machine.alone())
@@ -117,7 +125,8 @@ def _look(work: Work, method: Method, bank: Bank, given: dict[str, Answer]) -> N
         plan = work.journal.put("plan", {"first": first, "expected": _expected(work, estimator, share)})
     work.first = tuple(Arch.from_json(a) for a in plan["first"])
     executor = Inline(estimator, work.folder, seed=work.request.seed, interrupted=work.pause)
-    work.study_with(_strategy(work, given, int(plan["expected"])), executor, share)
+    strategy = _strategy(work, given, int(plan["expected"]))
+    work.study_with(strategy, executor, share, family_objectives(work))
 
 
 def _strategy(work: Work, given: dict[str, Answer], expected: int) -> Strategy:
@@ -162,7 +171,8 @@ def _tuning(work: Work, bank: Bank) -> Callable[[Arch], nn.Module] | None:
 def _found_at_random(work: Work) -> dict[str, Arch]:
     """Return the best network that random search has found on the bank."""
     assert work.study is not None
-    best = ranked([t for t in work.study.trials if t.number % 2])
+    kept = {**work.limits, **work.request.limits}
+    best = ranked([t for t in work.study.trials if t.number % 2 and known_violation(t.metrics, kept) == 0])
     return {RANDOM: best[0].arch} if best else {}
 
 

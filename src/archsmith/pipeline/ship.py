@@ -21,6 +21,7 @@ from archsmith.pipeline.describe import describe, phases, standard_error
 from archsmith.pipeline.folder import write_json, write_manifest
 from archsmith.pipeline.result import Best, Result, load_result
 from archsmith.pipeline.screen import shipped
+from archsmith.pipeline.ship_family import family_folder, ship_family, test_family
 from archsmith.pipeline.verdict import verdict
 from archsmith.pipeline.work import Work, costs
 from archsmith.report.diagram import block_of
@@ -62,8 +63,17 @@ def ship(work: Work) -> Result:
         (words, *task.notes),
     )
     export(network, text, facts, task.valid.x[:7], best, ["safetensors"])
+    others = ship_family(work, (work.journal.get("test") or {}).get("family", {}), facts)
     data["best"]["weights"] = weights_hash(network)
     data["best"]["metrics"]["bytes"] = (best / "model.safetensors").stat().st_size
+    data["by_limit"] = [
+        {
+            "metric": metric, "limit": bound, "folder": family_folder(metric, bound), "origin": finalist.origin,
+            "trial": finalist.trial.number, "metrics": dict(others[bound].metrics), "test": dict(others[bound].test),
+        }
+        for metric in request.family
+        for bound, finalist in work.family
+    ]  # fmt: skip
     data["best"]["tree"] = block_of(winner.network).to_json()
     write_json(best / "arch.json", winner.trial.arch.to_json())
     write_json(best / "metrics.json", {"validation": known, "test": tested})
@@ -84,7 +94,7 @@ def ship(work: Work) -> Result:
     found = Best(network, data["best"]["metrics"], tested, dict(winner.trial.arch), text)
     # Where the search had time for no training, the winner is all that is known of the trade-off.
     alone = replace(winner.trial, metrics=known, losses=tuple(o.loss(known) for o in request.objectives))
-    return Result(found, tuple(front(work.study.trials)) or (alone,), report, work.folder, data)
+    return Result(found, tuple(front(work.study.trials)) or (alone,), report, work.folder, data, others)
 
 
 def _test(work: Work, network: nn.Module) -> dict[str, float]:
@@ -94,7 +104,9 @@ def _test(work: Work, network: nn.Module) -> dict[str, float]:
     goes on with the same choice, so that it is still one opening.
     """
     journal, task = work.journal, work.task
-    frozen = {"trial": work.finalists[0].trial.number, "weights": weights_hash(network)}
+    frozen: dict[str, Any] = {"trial": work.finalists[0].trial.number, "weights": weights_hash(network)}
+    if work.family:
+        frozen["family"] = [[bound, weights_hash(finalist.network)] for bound, finalist in work.family]
     known = journal.get("test")
     if known is None or known["frozen"] != frozen:
         journal.put("opening", frozen)
@@ -102,7 +114,8 @@ def _test(work: Work, network: nn.Module) -> dict[str, float]:
         test = task.open_test()  # the only place: everything that is chosen was chosen above
         work.compared = [_tested(work, c, test) for c in work.compared]
         rivals = {c.name: dict(c.test) for c in work.compared}
-        known = journal.put("test", {"frozen": frozen, "winner": measure(task, network, test), "rivals": rivals})
+        found = {"winner": measure(task, network, test), "rivals": rivals, "family": test_family(work, test)}
+        known = journal.put("test", {"frozen": frozen, **found})
     work.compared = [replace(c, test=known["rivals"].get(c.name, {})) for c in work.compared]
     return dict(known["winner"])
 

@@ -105,6 +105,8 @@ class Work:
     quota: Quota | None = None
     preferred: tuple[Arch, ...] = ()
     rivals: dict[str, Arch] = field(default_factory=dict)
+    family: list[tuple[float, Finalist]] = field(default_factory=list)
+    latencies: dict[str, float] = field(default_factory=dict)
     archs: dict[str, Arch] = field(default_factory=dict)
     begin: Callable[[Arch], nn.Module] | None = None
     sharing: dict[str, Any] = field(default_factory=dict)
@@ -164,7 +166,9 @@ class Work:
         for text in self.machine.notes:
             self.note(text)
         # Where the number of trials is given, nothing may depend on the clock: the same seed is the same search.
-        self.limits = limits = {**self.request.limits, **({} if self.request.trials else {"epoch_seconds": epoch})}
+        strict = {**self.request.limits, **({} if self.request.trials else {"epoch_seconds": epoch})}
+        # Of several values of a limit the search keeps the loosest; that the strictest can be kept is seen at once.
+        self.limits = limits = {**strict, **{name: max(bounds) for name, bounds in self.request.family.items()}}
         timed = "latency_ms" in self.request.limits or any(o.metric == "latency_ms" for o in self.request.objectives)
         self.screen = Screen(self.space, self.task, limits, self.tempo, timed)
         if known is not None and known["limits"] == limits:
@@ -173,7 +177,8 @@ class Work:
             return
         path = self.folder / "env.json"
         write_json(path, {**(read_json(path) or {}), "threads": self.machine.threads})
-        self.probed = probe(self.space, self.screen, limits, rng, least=PROBED if self.request.repeatable else 4)
+        least = PROBED if self.request.repeatable else 4
+        self.probed = probe(self.space, replace(self.screen, limits=strict), strict, rng, least=least)
         self.journal.put(
             "measure",
             {
@@ -403,8 +408,9 @@ class Work:
         assert self.study is not None
         chosen = choose(self.study.trials, MOST_CANDIDATES)
         if chosen:
-            first = [t for a in self.preferred for t in self.study.trials if t.usable and t.arch == a][:1]
-            return [*first, *(t for t in chosen if t.arch not in {f.arch for f in first})][:MOST_CANDIDATES]
+            usable = {t.arch: t for t in reversed(self.study.trials) if t.usable}
+            first = [usable[arch] for arch in self.preferred if arch in usable]
+            return [*first, *(t for t in chosen if t.arch not in self.preferred)][:MOST_CANDIDATES]
         failed = sorted({t.reason for t in self.study.trials if t.state == "failed"})
         self.note(
             "the search finished no training in its share of the budget, so the network is an untried one that "
@@ -438,7 +444,7 @@ class Work:
             say=self.note,
             journal=self.journal,
             pause=self.pause,
-            most=self.request.finalists,
+            most=max(self.request.finalists or 0, len(self.preferred) if self.request.family else 0) or None,
             repeatable=self.request.repeatable,
             begin=self.begin,
         )
@@ -453,7 +459,7 @@ class Work:
         return [t for t in candidates if t.number in kept["trials"]]
 
     def _still_feasible(self, trials: list[Trial]) -> list[Trial]:
-        bound = self.request.limits.get("latency_ms")
+        bound = self.limits.get("latency_ms")
         if bound is None:
             return trials
         kept = [t for t in trials if self.latency(t.arch) <= bound]
@@ -481,7 +487,9 @@ class Work:
         recipe = Settings.from_values(settings(self.space, winner.trial.arch))
         if self.task.spec.kind == "table":
             self.compared.append(boosting(self.task, self.request.seed))
-        waiting = contenders(self.space, self.task, winner.trial.arch, self.fits, self.request.seed, self.rivals)
+        waiting = contenders(
+            self.space, self.task, winner.trial.arch, self._fits_strictly, self.request.seed, self.rivals
+        )
         self.archs = {c.name: c.arch for c in waiting if c.arch is not None}
         reserve = self.shares.ship + self.shares.ranks
         share = min(max(self.shares.compare, self.clock.left(reserve)), 0.2 * self.clock.budget)
@@ -508,6 +516,10 @@ class Work:
     def _least(self, arch: Arch) -> float:
         """Return the seconds of a comparison with an architecture: all that is compared sees the data once or more."""
         return 1.2 * self.pace(arch)
+
+    def _fits_strictly(self, arch: Arch) -> bool:
+        assert self.screen is not None
+        return known_violation(self.screen(arch), {**self.limits, **self.request.limits}) == 0
 
     def fits(self, arch: Arch) -> bool:
         """Return whether nothing that is known of an architecture before its training breaks a limit."""

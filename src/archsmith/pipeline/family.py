@@ -1,0 +1,68 @@
+"""A network for each of several values of one limit, from one bank: candidates, and who takes which place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archsmith.errors import LimitError
+from archsmith.pipeline.finalists import Finalist
+from archsmith.pipeline.work import Work
+from archsmith.report.text import brief, label
+from archsmith.space import Arch
+from archsmith.trial import Objective, Trial, minimize
+
+__all__ = ["assigned", "candidates", "family_objectives"]
+
+_TRIES = 6
+
+
+def family_objectives(work: Work) -> tuple[Objective, ...]:
+    """Return the objectives of a search for all the limits at once: what was asked for, and the cost that is limited."""
+    metric = next(iter(work.request.family), "")
+    asked = work.request.objectives
+    return (*asked, minimize(metric)) if metric and metric not in {o.metric for o in asked} else asked
+
+
+def candidates(work: Work) -> tuple[Arch, ...]:
+    """Return the networks to train, by shared weights the best for each limit, the strictest limit first.
+
+    Latency is measured again on the quiet machine. Raises ``LimitError`` where nothing keeps the strictest limit.
+    """
+    assert work.study is not None
+    metric, bounds = next(iter(work.request.family.items()))
+    tried = sorted((t for t in work.study.trials if t.usable), key=lambda t: work.objective.loss(t.metrics))
+    found: dict[Arch, None] = {}
+    for bound in bounds:
+        keeping = [t for t in tried if t.metrics[metric] <= bound]
+        best = next((t for t in keeping[:_TRIES] if cost_of(work, t) <= bound), None)
+        if best is not None:
+            found[best.arch] = None
+        elif bound == bounds[0]:
+            raise LimitError(
+                f"No network that was tried keeps {label(metric)} {brief(metric, bound)} on the quiet machine. Loosen "
+                "the strictest limit, or give the search more time."
+            )
+    return tuple(found)
+
+
+def assigned(work: Work, trained: Sequence[Finalist]) -> list[tuple[float, Finalist]]:
+    """Return for each limit, the strictest first, the best of the trained networks that keep it."""
+    metric, bounds = next(iter(work.request.family.items()))
+    found = []
+    for bound in bounds:
+        keeping = [f for f in trained if cost_of(work, f.trial) <= bound]
+        if keeping:
+            found.append((bound, min(keeping, key=lambda f: work.objective.loss(f.metrics))))
+        else:
+            work.note(f"no network was trained that keeps {label(metric)} {brief(metric, bound)}")
+    return found
+
+
+def cost_of(work: Work, trial: Trial) -> float:
+    """Return a trial's value of the limited metric; a latency as it was measured on the quiet machine, once."""
+    metric = next(iter(work.request.family))
+    if metric != "latency_ms":
+        return trial.metrics[metric]
+    if trial.arch.id not in work.latencies:
+        work.latencies[trial.arch.id] = work.latency(trial.arch)
+    return work.latencies[trial.arch.id]
