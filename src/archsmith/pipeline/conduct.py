@@ -11,6 +11,7 @@ from typing import Any
 from archsmith.errors import ArchsmithError, DataError, Paused
 from archsmith.lease import Lease, take
 from archsmith.pipeline.clock import Clock, Shares, plan
+from archsmith.pipeline.decide import decided
 from archsmith.pipeline.folder import environment, read_json, write_json, write_toml
 from archsmith.pipeline.journal import Journal
 from archsmith.pipeline.methods import find_method, require_method
@@ -89,8 +90,12 @@ def conduct(
         shares = plan(request.budget - float(journal.state["base_s"]), exports=len(request.formats))
         method = find_method(request.method) if request.method else None
         shares = shares if method is None else shares.shared()
-        announce = _announcer(say, clock, shares, journal)
+        works: list[Work] = []
+        announce = _announcer(say, clock, lambda: works[0].shares if works else shares, journal)
         work = _opened(folder, request, given, clock, shares, announce, say, journal, pause)
+        works.append(work)
+        work.measure()
+        method = method or decided(work)
         if method is None:
             work.run()
         else:
@@ -210,8 +215,7 @@ def _spent(journal: Journal) -> dict[str, float]:
     return spent
 
 
-def _announcer(say: Progress, clock: Clock, shares: Shares, journal: Journal) -> Callable[[str], None]:
-    planned = shares.items()
+def _announcer(say: Progress, clock: Clock, shares: Callable[[], Shares], journal: Journal) -> Callable[[str], None]:
     begun: list[str] = []
     since = clock.before
 
@@ -224,6 +228,14 @@ def _announcer(say: Progress, clock: Clock, shares: Shares, journal: Journal) ->
             since = now
         begun.append(phase)
         journal.save(status="running", phase=phase, elapsed_s=now, spent=dict(clock.spent), budget_s=clock.budget)
-        say({"type": "phase", "name": phase, "share_s": planned.get(phase), "elapsed": now, "budget": clock.budget})
+        say(
+            {
+                "type": "phase",
+                "name": phase,
+                "share_s": shares().items().get(phase),
+                "elapsed": now,
+                "budget": clock.budget,
+            }
+        )
 
     return announce

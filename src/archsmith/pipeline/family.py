@@ -17,7 +17,7 @@ _TRIES = 6
 
 
 def family_objectives(work: Work) -> tuple[Objective, ...]:
-    """Return the objectives of a search for all the limits at once: what was asked for, and the cost that is limited."""
+    """Return the objectives of a search for all the limits at once: what was asked for, and the limited cost."""
     metric = next(iter(work.request.family), "")
     asked = work.request.objectives
     return (*asked, minimize(metric)) if metric and metric not in {o.metric for o in asked} else asked

@@ -25,6 +25,7 @@ from archsmith.quantities import parse_duration
 from archsmith.request import FORMATS, OWN, Request, resolve_family, resolve_objectives
 from archsmith.space import Space
 from archsmith.store import PostgreSQLStore
+from archsmith.strategy import abilities_of, find
 from archsmith.task import Task
 from archsmith.trial import Objective
 
@@ -79,6 +80,11 @@ def search(
     plan(seconds, exports=len(formats))
     strict, family = resolve_family(limits or {})
     chosen = find_method(method or (FAMILY if family else "spos")) if method or weights or family else None
+    if chosen is not None and strategy is not None and abilities_of(find(strategy)).fidelities:
+        raise UsageError(
+            f"{strategy!r} trains for longer what is promising, and on shared weights nothing is trained. With "
+            f"--method {chosen.name} name another strategy, such as {chosen.strategy}, or none."
+        )
     if weights is not None:
         find_weights(weights)
     if store is not None:

@@ -39,7 +39,8 @@ def search_shared(work: Work, method: Method) -> None:
     The training settings are those that work for most networks, the same for the bank and for all that is trained
     after it: on shared weights they have no say, so they are not searched.
     """
-    work.measure()
+    if not work.shares.bank:  # it was decided after the measuring
+        work.shares = work.shares.shared()
     given = _given(work, method)
     recipe = Settings.from_values(settings(work.space, completed(work.space, work.probed.starts[0], given)))
     bank = _trained(work, method, recipe, given)
@@ -57,7 +58,7 @@ def search_shared(work: Work, method: Method) -> None:
     work.announce("check the ranking")
     estimator = SharedEstimator(work.task, bank, work.machine.alone())
     standings = check_ranks(work, estimator, work.shares.ranks, work.shares.ship)
-    work.sharing |= {**agreement(standings), **_side_by_side(work), "collapse": _collapse(work)}
+    work.sharing |= {**agreement(standings), **_side_by_side(work, method), "collapse": _collapse(work)}
 
 
 def _given(work: Work, method: Method) -> dict[str, Answer]:
@@ -125,13 +126,18 @@ def _look(work: Work, method: Method, bank: Bank, given: dict[str, Answer]) -> N
         plan = work.journal.put("plan", {"first": first, "expected": _expected(work, estimator, share)})
     work.first = tuple(Arch.from_json(a) for a in plan["first"])
     executor = Inline(estimator, work.folder, seed=work.request.seed, interrupted=work.pause)
-    strategy = _strategy(work, given, int(plan["expected"]))
+    strategy = _strategy(work, method, given, int(plan["expected"]))
     work.study_with(strategy, executor, share, family_objectives(work))
 
 
-def _strategy(work: Work, given: dict[str, Answer], expected: int) -> Strategy:
+def _strategy_of(work: Work, method: Method) -> str:
+    """Return the name of the strategy that searches on the bank: what was asked for, else the method's."""
+    return method.strategy if work.request.strategy == "halving" else work.request.strategy
+
+
+def _strategy(work: Work, method: Method, given: dict[str, Answer], expected: int) -> Strategy:
     inside = narrow(work.space, given)
-    name = work.request.strategy
+    name = _strategy_of(work, method)
     sized: dict[str, Any] = {}
     if name in ("evolution", "nsga2"):
         population = min(max(expected // 20, 8), 50)
@@ -176,11 +182,11 @@ def _found_at_random(work: Work) -> dict[str, Arch]:
     return {RANDOM: best[0].arch} if best else {}
 
 
-def _side_by_side(work: Work) -> dict[str, Any]:
+def _side_by_side(work: Work, method: Method) -> dict[str, Any]:
     """Return what the strategy and random search have found on the same bank, asked equally often."""
     assert work.study is not None
     rows = []
-    for name, odd in ((work.request.strategy, 0), ("random", 1)):
+    for name, odd in ((_strategy_of(work, method), 0), ("random", 1)):
         own = [t for t in work.study.trials if t.number % 2 == odd]
         best = ranked(own)
         score = best[0].metrics[work.objective.metric] if best else None

@@ -116,8 +116,7 @@ class Work:
         self.say({"type": "note", "text": text})
 
     def run(self) -> None:
-        """Go through the phases up to the comparisons."""
-        self.measure()
+        """Go through the phases after the measuring, up to the comparisons."""
         self.look()
         self.train()
         self.compare()
