@@ -326,12 +326,14 @@ class Study:
 
     def _resolved(self, trial: Trial) -> Trial:
         """Return the trial with a resumed one and a parent that really ran, and so have checkpoints."""
-        ran = {
-            name: self._trials[number].same_as
-            for name in ("resume", "parent")
-            if (number := getattr(trial.proposal, name)) is not None and self._trials[number].same_as is not None
-        }
-        return replace(trial, proposal=replace(trial.proposal, **ran)) if ran else trial
+
+        def ran(number: int | None) -> int | None:
+            same = None if number is None else self._trials[number].same_as
+            return number if same is None else same
+
+        wish = trial.proposal
+        really = replace(wish, resume=ran(wish.resume), parent=ran(wish.parent))
+        return trial if really == wish else replace(trial, proposal=really)
 
     # Ending.
 

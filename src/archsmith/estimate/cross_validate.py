@@ -30,8 +30,12 @@ class CrossValidated:
         found = []
         for fold in range(self.estimator.task.folds):
             one = replace(self.estimator, task=self.estimator.task.fold(fold))
-            names = ("folder", "resume_folder", "parent_folder")
-            inside = replace(run, **{name: _inside(getattr(run, name), fold) for name in names})
+            inside = replace(
+                run,
+                folder=_inside(run.folder, fold),
+                resume_folder=_inside(run.resume_folder, fold),
+                parent_folder=_inside(run.parent_folder, fold),
+            )
             found.append(one(proposal, inside))
         means = {name: statistics.fmean(m[name] for m in found) for name in found[0]}
         spread = {

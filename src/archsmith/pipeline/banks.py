@@ -138,6 +138,8 @@ def train_gates(
         options = sum(len(d.options) for d in decisions.values()) / len(decisions)
         epochs = max(1, min(epochs, round(left / (options * work.pace(typical)))))
     steps = max(1, len(work.task.train.y) // recipe.batch_size // 2)
+    goal = _goal(work, base, decisions)
+    penalty: dict[str, Any] = {} if goal is None else {"goal": goal}
     with work.pause.gently():
         _, found = search_by(
             method.name,
@@ -152,7 +154,7 @@ def train_gates(
             gate_rate=min(0.1, GATES_MOVE / (steps * epochs)),
             checkpoint=place,
             interrupted=work.pause,
-            **({"goal": goal} if (goal := _goal(work, base, decisions)) else {}),
+            **penalty,
         )
     work.pause.check()
     curve = [dict(row) for row in found.curve]

@@ -58,7 +58,12 @@ def search_shared(work: Work, method: Method) -> None:
     work.announce("check the ranking")
     estimator = SharedEstimator(work.task, bank, work.machine.alone())
     standings = check_ranks(work, estimator, work.shares.ranks, work.shares.ship)
-    work.sharing |= {**agreement(standings), **_side_by_side(work, method), "collapse": _collapse(work)}
+    work.sharing |= {
+        "held": _held(work, method, given),
+        **agreement(standings),
+        **_side_by_side(work, method),
+        "collapse": _collapse(work),
+    }
 
 
 def _given(work: Work, method: Method) -> dict[str, Answer]:
@@ -74,6 +79,15 @@ def _given(work: Work, method: Method) -> dict[str, Answer]:
     known = {**base, **given}
     rest = {key: decision for key, decision in work.space.decisions.items() if key not in decided}
     return {key: known[key] if key in known else _middle(decision) for key, decision in rest.items()}
+
+
+def _held(work: Work, method: Method, given: dict[str, Answer]) -> dict[str, Answer]:
+    """Return the answers of the winner that were not searched because gates cannot decide them."""
+    if method.kind == "paths":
+        return {}
+    training = usual_training(work.space, work.task.spec)
+    winner = work.finalists[0].trial.arch
+    return {key: answer for key, answer in winner.items() if key in given and key not in training}
 
 
 def _middle(decision: Decision) -> Answer:

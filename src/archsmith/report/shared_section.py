@@ -7,7 +7,7 @@ from typing import Any
 
 from archsmith.report.markup import paragraph, section, table
 from archsmith.report.record import RunRecord, dig, number_in, rows_in
-from archsmith.report.text import DASH, clean, duration, label, metric, number, percent, plural, shorten
+from archsmith.report.text import DASH, brief, clean, duration, label, metric, number, percent, plural, shorten
 
 __all__ = ["shared_lines", "shared_section"]
 
@@ -44,11 +44,37 @@ def shared_section(record: RunRecord) -> str:
     return section(
         "Shared weights",
         *(paragraph(line) for line in shared_lines(record)),
+        _by_limit(record),
         "<h3>The strategy and random search on the same bank</h3>",
         table(["asked", "networks", f"best {name} on shared weights", "which"], sides, words=(0, 3)),
         "<h3>Scores on shared weights, and what the networks reach on their own</h3>",
         table(heads, rows, words=(0, 1)) if rows else paragraph("No network was trained on its own.", "soft"),
     )
+
+
+def _by_limit(record: RunRecord) -> str:
+    rows = [
+        [
+            f"{label(clean(row.get('metric', ''), 40))} at most {brief(str(row.get('metric')), bound)}",
+            metric(record.main.metric, number_in(dig(row, "test"), record.main.metric)),
+            metric(record.main.metric, number_in(dig(row, "metrics"), record.main.metric)),
+            *(metric(c, number_in(dig(row, "metrics"), c)) for c in record.costs[:3]),
+            shorten(row.get("origin") or "", 60),
+            shorten(row.get("folder") or "", 60),
+        ]
+        for row in rows_in(record.result, "by_limit")
+        if (bound := number_in(row, "limit")) is not None
+    ]
+    if not rows:
+        return ""
+    name = label(record.main.metric)
+    heads = ["limit", f"test {name}", f"validation {name}", *map(label, record.costs[:3]), "origin", "folder"]
+    text = (
+        "From one bank there is a network for each limit. That of the strictest keeps them all, and is the one of this "
+        "report and in best/. A network of a stricter limit stands for a looser one where no larger one was better."
+    )
+    shown = table(heads, rows, words=(0, len(heads) - 2, len(heads) - 1))
+    return f"<h3>A network for each limit</h3>{paragraph(text)}{shown}"
 
 
 def shared_lines(record: RunRecord) -> list[str]:
@@ -62,6 +88,12 @@ def shared_lines(record: RunRecord) -> list[str]:
         f"one bank of {number(count)} weights saw the data {number(epochs, 3)} times in "
         f"{duration(number_in(shared, 'seconds'))}. Scores on it compare networks; no result is reported by them."
     ]
+    for row in rows_in(record.result, "by_limit"):
+        bound, name = number_in(row, "limit"), record.main.metric
+        if bound is not None:
+            limited, where = clean(row.get("metric", ""), 40), shorten(row.get("folder") or "", 60)
+            reached = f"{label(name)} {metric(name, number_in(dig(row, 'test'), name))} on the test data"
+            said.append(f"{label(limited)} at most {brief(limited, bound)}: {reached}, in {where}.")
     for group, row in dig(shared, "correlation").items():
         said.append(_agreement(_GROUPS.get(group, clean(group, 40)), row))
     said += [line for line in (_collapsed(dig(shared, "collapse")), _held(shared), _left(shared)) if line]

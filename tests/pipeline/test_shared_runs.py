@@ -1,0 +1,186 @@
+"""Searches on shared weights in the main job: one run of each kind, looked at from all sides."""
+
+import tomllib
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import archsmith
+from archsmith import Space, call, choice
+from archsmith.build import Bank
+from archsmith.errors import Paused, SpaceError, StoreError, UsageError
+from archsmith.estimate import GATE_METHODS, SAMPLERS
+from archsmith.pipeline import Pause, banks, finalists, predict, work
+from archsmith.pipeline.banks import likeliest
+from archsmith.pipeline.methods import find_method, method_names, require_method
+from archsmith.report import load_record, show_lines
+from archsmith.request import resolve_family
+from archsmith.testing.invariants import check_folder
+
+OPTIONS = {"budget": "10m", "executor": "inline", "formats": (), "seed": 1, "finalists": 1}
+
+
+def data(seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.arange(240) % 3
+    x = rng.integers(0, 120, (240, 1, 6, 6)) + 60 * (y[:, None, None, None] == np.arange(6)[:, None] // 2)
+    return x.astype(np.uint8), y
+
+
+def space(*widths):
+    """A width, which any bank can share, and a choice of modules, which gates can weigh."""
+    width = choice(*widths, name="width")
+    body = choice(deep=call(nn.Linear, width, width), skip=call(nn.Identity), name="body")
+    layers = [call(nn.Flatten), call(nn.Linear, 36, width), call(nn.ReLU), body, call(nn.Linear, width, 3)]
+    return Space(model=call(nn.Sequential, *layers), lr=choice(0.05, 0.1, name="lr"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hurry():
+    """Train for a moment only, and compare with one rival: what is looked at here does not depend on how well."""
+    torch.set_num_threads(1)
+    every = work.contenders
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "contenders", lambda *given: every(*given)[:2])
+        for module in (work, finalists, banks):
+            patch.setattr(module, "wanted_epochs", lambda samples: 6.0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """A search for two limits at once, which was stopped while the bank was trained, and went on."""
+    out, pause, said = tmp_path_factory.mktemp("runs"), Pause(), []
+
+    def listen(event):
+        said.append(event)
+        if event.get("text", "").endswith("shared weights"):
+            pause.ask()
+
+    limits = {"params": [400, 200]}
+    with pytest.raises(Paused):
+        archsmith.search(
+            data(), space=space(4, 8), out=out, limits=limits, trials=8, progress=listen, pause=pause, **OPTIONS
+        )
+    (folder,) = out.iterdir()
+    result = archsmith.resume(folder, data=data(), space=space(4, 8), progress=said.append)
+    return result, said
+
+
+@pytest.fixture(scope="module")
+def gates(tmp_path_factory, paths):
+    out = tmp_path_factory.mktemp("runs")
+    return archsmith.search(
+        data(), space=space(4, 8, 16), out=out, method="darts", trials=4, weights=paths[0].folder, **OPTIONS
+    )
+
+
+def test_several_limits_are_served_by_one_bank_with_a_network_for_each(paths):
+    result, said = paths
+    assert tomllib.loads((result.folder / "run.toml").read_text())["method"] == "bignas"
+    assert list(result.by_limit) == [200.0, 400.0]
+    for bound, best in result.by_limit.items():
+        assert best.metrics["params"] <= bound and "accuracy" in best.test
+        folder = result.folder / "for" / f"params-{bound:g}"
+        assert len(predict(folder, data()[0][:2])) == 2 and (folder / "best" / "model.py").is_file()
+    assert result.best.metrics["params"] <= 200
+    assert result.best.metrics["params"] == result.by_limit[200.0].metrics["params"]
+    assert result.data["task"]["test_openings"] == 1
+    assert [e["name"] for e in said if e["type"] == "phase"].count("train the bank") == 2
+    check_folder(result.folder)
+
+
+def test_trials_are_marked_as_scores_on_shared_weights_and_the_winner_is_trained(paths):
+    result, _ = paths
+    trials = load_record(result.folder).trials
+    assert len(trials) >= 8 and all(t.proposal.weights == "bank" for t in trials)
+    assert result.data["best"]["origin"] == finalists.SCRATCH
+    assert result.data["best"]["metrics"]["epochs"] == pytest.approx(6.0, abs=0.5)
+    assert {t.arch["lr"] for t in trials} == {0.1}  # the training settings are not searched on shared weights
+
+
+def test_random_search_is_asked_as_often_on_the_same_bank(paths):
+    rows = paths[0].data["shared"]["side_by_side"]
+    assert [r["name"] for r in rows] == ["nsga2", "random"]
+    assert abs(rows[0]["trials"] - rows[1]["trials"]) <= 1
+    assert all(r["score"] is not None for r in rows)
+
+
+def test_the_report_says_what_the_scores_are_worth(paths, gates):
+    for result in (paths[0], gates):
+        page, lines = result.report.read_text(), "\n".join(show_lines(load_record(result.folder)))
+        for text in (page, lines):
+            assert "Rank correlation of shared and standalone scores" in text and "n = " in text
+            assert "Signs of collapse" in text
+        assert result.data["shared"]["pairs"]
+    assert "A network for each limit" in paths[0].report.read_text()
+    assert "entropy of the gates" in gates.report.read_text()
+
+
+def test_gates_decide_what_they_can_and_what_they_prefer_is_trained(gates):
+    shared = gates.data["shared"]
+    assert gates.data["best"]["arch"]["body"] == max(zip(shared["shares"]["body"], ("deep", "skip"), strict=True))[1]
+    assert set(shared["held"]) == {"width"}
+    assert "Not searched, since they do not choose between modules: width" in gates.report.read_text()
+    assert {t.arch["width"] for t in load_record(gates.folder).trials} == {gates.data["best"]["arch"]["width"]}
+
+
+def test_a_bank_begins_with_another_and_says_what_it_could_not_take(paths, gates):
+    shared = gates.data["shared"]
+    assert shared["started_from"] == str(paths[0].folder)
+    assert any("only in part" in line for line in shared["not_carried"])
+    old, new = (Bank.load(f / "bank", s) for f, s in ((paths[0].folder, space(4, 8)), (gates.folder, space(4, 8, 16))))
+    assert old.shared.keys() <= new.shared.keys()
+
+
+def test_every_sampler_and_every_differentiable_method_has_a_name_once():
+    names = method_names()
+    assert {"spos", "fairnas", "bignas", "ofa", "enas", *GATE_METHODS} <= set(names)
+    assert len(names) == len({id(v) for v in SAMPLERS.values()}) + len(GATE_METHODS)
+    assert all(find_method(name.upper()).paper for name in names)
+
+
+def test_what_cannot_be_is_refused_before_the_search(tmp_path):
+    fixed = Space(model=call(nn.Sequential, call(nn.Flatten), call(nn.Linear, 36, choice(3, 4, name="width"))))
+    options = {"out": tmp_path / "runs", "budget": "30s"}
+    for wrong, words, kind in (
+        ({"method": "dart"}, "Did you mean 'darts'", UsageError),
+        ({"method": "darts", "space": fixed}, "no decision that only chooses between modules.*width.*spos", SpaceError),
+        ({"method": "spos", "strategy": "halving"}, "name another strategy, such as evolution", UsageError),
+        ({"weights": tmp_path}, "neither a bank", StoreError),
+        ({"limits": {"params": [1, 2], "macs": [1, 2]}}, "one value for the others", UsageError),
+    ):
+        with pytest.raises(kind, match=words):
+            archsmith.search(data(), **{**options, **wrong})
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_a_define_by_run_space_and_options_of_other_shapes_are_refused_with_the_remedy():
+    run = Space.from_function(lambda pick: nn.Linear(4, pick("width", 2, 3)))
+    with pytest.raises(
+        SpaceError, match=r"'gdas' cannot serve this space.*takes one branch at a time.*These can: spos"
+    ):
+        require_method(find_method("gdas"), run, (4,))
+    require_method(find_method("spos"), run, (4,))
+    uneven = Space(model=choice(a=call(nn.Linear, 4, 2), b=call(nn.Linear, 4, 3), name="uneven"))
+    with pytest.raises(SpaceError, match=r"model.*cannot be mixed.*projection"):
+        require_method(find_method("darts"), uneven, (4,))
+
+
+def test_the_likeliest_architectures_come_first():
+    both = space(4, 8)
+    decisions = {k: both.decisions[k] for k in ("width", "body")}
+    found = list(likeliest(decisions, {"width": (0.4, 0.6), "body": (0.1, 0.9)}))
+    assert found == [
+        {"width": 8, "body": "skip"}, {"width": 4, "body": "skip"},
+        {"width": 8, "body": "deep"}, {"width": 4, "body": "deep"},
+    ]  # fmt: skip
+
+
+def test_limits_of_several_values_are_sorted_and_the_strictest_is_kept():
+    assert resolve_family({"latency": ["10ms", "2ms", "5ms"], "params": "1k"}) == (
+        {"latency_ms": 2.0, "params": 1000.0},
+        {"latency_ms": (2.0, 5.0, 10.0)},
+    )
