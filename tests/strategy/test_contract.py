@@ -18,6 +18,7 @@ from archsmith.strategy import (
     Pnas,
     RandomSearch,
     RegularizedEvolution,
+    Sharing,
     SuccessiveHalving,
     SynchronousHalving,
 )
@@ -72,6 +73,7 @@ STRATEGIES: dict[str, MakeStrategy] = {
     "optuna_tpe": lambda space: OptunaSampler(space, "tpe", {"n_startup_trials": 4}),
     "in_turn": lambda space: InTurn(RegularizedEvolution(space, population=6, sample=3), RandomSearch(space)),
     "narrowed": _half,
+    "sharing": lambda space: Sharing(RegularizedEvolution(space, population=6, sample=3), inherit=True),
     "first": lambda space: First(RandomSearch(space), tuple(sample(space, np.random.default_rng(i)) for i in range(3))),
 }
 

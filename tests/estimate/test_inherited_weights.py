@@ -1,0 +1,119 @@
+"""A proposal says where its weights come from: a parent, a bank, or nowhere."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from archsmith.build import RELAXATIONS, Bank, Gates, relaxable
+from archsmith.estimate import (
+    CHECKPOINT,
+    Machine,
+    Settings,
+    SharedEstimator,
+    TrainEstimator,
+    load_weights,
+    search_gates,
+)
+from archsmith.execute import Inline
+from archsmith.run import Run
+from archsmith.space import Arch, Space, call, choice
+from archsmith.strategy import RandomSearch, RegularizedEvolution, Sharing
+from archsmith.study import Study
+from archsmith.task import Task
+from archsmith.trial import Evaluate, Trial, leaders, maximize
+
+WIDTH = choice(2, 4, name="width")
+BODY = choice(conv=call(nn.Conv2d, WIDTH, WIDTH, 3, padding=1), none=call(nn.Identity), name="body")
+LAYERS = [call(nn.Conv2d, 1, WIDTH, 3), call(nn.ReLU), BODY, call(nn.AdaptiveAvgPool2d, 2), call(nn.Flatten)]
+SPACE = Space(model=call(nn.Sequential, *LAYERS, call(nn.Linear, WIDTH * 4, 4)))
+RECIPE = Settings(lr=0.1, batch_size=64, augment="none", warmup=5)
+MACHINE = Machine(threads=1)
+
+
+@pytest.fixture
+def estimator(images: Task) -> TrainEstimator:
+    return TrainEstimator(images, SPACE, MACHINE, 1.0, defaults=RECIPE)
+
+
+def test_a_child_begins_with_what_it_shares_with_its_parent(estimator: TrainEstimator, tmp_path: Path) -> None:
+    parent, child = Arch({"width": 4, "body": "none"}), Arch({"width": 2, "body": "conv"})
+    executor = Inline(estimator, tmp_path, seed=3)
+    executor.submit(Trial(0, Evaluate(parent)))
+    executor.poll(0.0)
+    run = Run(1, 5, tmp_path / "trials" / "1", parent_folder=tmp_path / "trials" / "0")
+    begun = estimator._begun(Evaluate(child, parent=0, inherit=True), run)
+    trained = load_weights(tmp_path / "trials" / "0" / CHECKPOINT)["0.weight"]
+    assert torch.equal(begun[0].weight, trained[:2])
+    assert not torch.equal(estimator._begun(Evaluate(child, parent=0), run)[0].weight, trained[:2])
+
+
+def test_where_the_parent_left_nothing_a_child_begins_anew_and_says_so(
+    estimator: TrainEstimator, tmp_path: Path
+) -> None:
+    run = Run(1, 5, tmp_path / "1", parent_folder=tmp_path / "0")
+    (tmp_path / "1").mkdir()
+    proposal = Evaluate(Arch({"width": 2, "body": "none"}), parent=0, inherit=True)
+    assert estimator(proposal, run) == estimator(replace(proposal, inherit=False), Run(1, 5))
+    assert "nothing could be inherited from trial 0" in (tmp_path / "1" / "log.txt").read_text()
+
+
+def test_evolution_names_the_parent_and_its_children_inherit(estimator: TrainEstimator, tmp_path: Path) -> None:
+    evolution = RegularizedEvolution(SPACE, population=2, sample=2)
+    study = Study(SPACE, Sharing(evolution, inherit=True), estimator, folder=tmp_path / "study").run(trials=4)
+    asked = [t.proposal for t in study.trials]
+    assert [p.parent is None for p in asked[:2]] == [True, True] and not asked[0].inherit
+    assert all(p.inherit and p.parent in (0, 1, 2, 3) for p in asked[2:])
+    assert all(Evaluate.from_json(p.to_json()) == p for p in asked)
+
+
+def test_any_strategy_is_measured_on_a_saved_bank(estimator: TrainEstimator, images: Task, tmp_path: Path) -> None:
+    bank = Bank(SPACE, seed=1)
+    bank.save(tmp_path)
+    study = Study(SPACE, Sharing(RandomSearch(SPACE), weights=str(tmp_path)), estimator).run(trials=3)
+    score = SharedEstimator(images, bank, MACHINE)
+    assert all(t.metrics == score.score(t.arch) for t in study.trials)
+
+
+def test_a_score_on_shared_weights_ranks_below_any_training(tmp_path: Path) -> None:
+    arch = Arch({"width": 2, "body": "none"})
+    shared = Trial(0, Evaluate(arch, weights="bank"), "complete", {"accuracy": 1.0}, (-1.0,))
+    short = Trial(1, Evaluate(arch, {"epochs": 0.1}), "complete", {"accuracy": 0.5}, (-0.5,))
+    assert leaders([shared, short]) == [short] and leaders([shared]) == [shared]
+    calls: list[str] = []
+
+    def evaluate(proposal: Evaluate, run: Run) -> dict[str, float]:
+        calls.append(proposal.weights)
+        return {"accuracy": 0.5}
+
+    class Both:
+        """Proposes one architecture on shared weights, and then trained."""
+
+        def ask(self, n: int, rng: np.random.Generator, running: object) -> list[Evaluate]:
+            return [Evaluate(arch, weights="bank"), Evaluate(arch)][len(calls) : len(calls) + n]
+
+        def tell(self, trial: Trial) -> None:
+            """Nothing is learned."""
+
+    Study(SPACE, Both(), evaluate, objectives=[maximize("accuracy")]).run(trials=2)
+    assert calls == ["bank", ""]  # they are not the same measurement
+
+
+def test_a_search_of_gates_that_was_stopped_goes_on_exactly(images: Task, tmp_path: Path) -> None:
+    def search(folder: Path | None, stop_after: int = 10**6) -> tuple[list[torch.Tensor], int]:
+        bank, gates = Bank(SPACE), Gates(relaxable(SPACE).values(), RELAXATIONS["gdas"])
+        asked = iter(range(10**6))
+        found = search_gates(
+            bank, gates, images, RECIPE, machine=MACHINE, seed=0, epochs=4, checkpoint=folder,
+            interrupted=lambda: next(asked) > stop_after,
+        )  # fmt: skip
+        return [p.detach() for p in (*gates.parameters(), *bank.parameters())], len(found.curve)
+
+    whole, epochs = search(None)
+    assert epochs == 4
+    assert search(tmp_path, stop_after=7)[1] < 4
+    again, epochs = search(tmp_path)
+    assert epochs == 4 and all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
