@@ -63,6 +63,20 @@ def test_quantities_arrive_as_numbers(command: Any, pipeline: SimpleNamespace) -
     }
 
 
+def test_several_values_of_a_limit_and_where_weights_come_from_arrive_as_given(
+    command: Any, pipeline: SimpleNamespace, make_run: Callable[..., Path]
+) -> None:
+    earlier = make_run("digits-20250101-000000-abcdef")
+    done = command(
+        *("search", "digits", "--method", "bignas", "--max-latency", "2ms", "--max-latency", "500us"),
+        *("--weights", earlier.name),
+    )
+    assert done.code == 0, done.err
+    assert pipeline.asked["limits"] == {"latency_ms": [2.0, 0.5]} and pipeline.asked["method"] == "bignas"
+    assert Path(pipeline.asked["weights"]).name == earlier.name
+    assert "There is no run 'digits-1999'" in command("search", "digits", "--weights", "digits-1999").err
+
+
 def test_the_result_goes_to_stdout_and_progress_to_stderr(command: Any, pipeline: SimpleNamespace) -> None:
     done = command("search", "digits", "--budget", "90s")
     assert "98.6 %" in done.out and "report.html" in done.out

@@ -115,7 +115,7 @@ def _time_left(work: Work, spent: float) -> float:
 def _sampler(work: Work, method: Method, bank: Bank, given: Mapping[str, Answer]) -> Sampler:
     """Return the method's sampler; a learned one is taught by scores on the bank."""
     machine = work.machine.alone()
-    inside = make("reinforce", narrow(work.space, given))
+    inside = make("reinforce", narrow(work.space, given), again=True)
     return make_sampler(
         method.name, work.space, validation_score(bank, work.task, machine), Narrowed(work.space, inside, given)
     )
