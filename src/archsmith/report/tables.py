@@ -41,6 +41,8 @@ def _csv(record: RunRecord, trials: Sequence[Trial]) -> str:
     metrics = list(dict.fromkeys(name for t in record.trials for name in t.metrics))
     fidelity = list(dict.fromkeys(name for t in record.trials for name in t.proposal.fidelity))
     answers = list(dict.fromkeys(name for t in record.trials for name in t.arch))
+    # Where weights were shared or inherited it is said of each trial: a score on a bank is no result of a training.
+    more = [n for n in ("weights", "parent") if any(getattr(t.proposal, n) not in ("", None) for t in record.trials)]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     heads = [
@@ -50,6 +52,7 @@ def _csv(record: RunRecord, trials: Sequence[Trial]) -> str:
         *metrics,
         *(f"fidelity.{n}" for n in fidelity),
         "resumes",
+        *more,
         "seconds",
         "violation",
         "reason",
@@ -58,6 +61,7 @@ def _csv(record: RunRecord, trials: Sequence[Trial]) -> str:
     for rank, t in enumerate(trials, 1):
         row: list[object] = [rank, t.number, t.state]
         row += [t.metrics.get(n) for n in metrics] + [t.proposal.fidelity.get(n) for n in fidelity]
-        row += [t.proposal.resume, t.seconds, t.violation, t.reason] + [t.arch.get(n) for n in answers]
+        row += [t.proposal.resume, *(getattr(t.proposal, n) for n in more)]
+        row += [t.seconds, t.violation, t.reason] + [t.arch.get(n) for n in answers]
         writer.writerow([csv_cell(cell) for cell in row])
     return file.getvalue()
