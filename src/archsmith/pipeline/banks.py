@@ -46,6 +46,7 @@ TRIED = 200
 """How many of the architectures that gates prefer are looked at for one within the limits."""
 
 _LEAST_S = 1.0
+_LOOKING_S = 5.0
 
 
 def bank_of(work: Work) -> Bank | None:
@@ -171,10 +172,11 @@ def train_gates(
         for answers in likeliest(decisions, found.shares)
     )
     fitting: list[Arch] = []
+    until = time.monotonic() + _LOOKING_S
     for arch, _ in zip(likely, range(TRIED), strict=False):
         if arch not in fitting and work.fits(arch):
             fitting.append(arch)
-        if len(fitting) == 4:
+        if len(fitting) == 4 or time.monotonic() > until:
             break
     return made, fitting
 

@@ -34,14 +34,11 @@ def candidates(work: Work) -> tuple[Arch, ...]:
     found: dict[Arch, None] = {}
     for bound in bounds:
         keeping = [t for t in tried if t.metrics[metric] <= bound]
-        best = next((t for t in keeping[:_TRIES] if cost_of(work, t) <= bound), None)
+        best = next((t for t in keeping[:_TRIES] if _cost_of(work, t) <= bound), None)
         if best is not None:
             found[best.arch] = None
-        elif bound == bounds[0]:
-            raise LimitError(
-                f"No network that was tried keeps {label(metric)} {brief(metric, bound)} on the quiet machine. Loosen "
-                "the strictest limit, or give the search more time."
-            )
+        elif bound == bounds[0] and tried:
+            raise _broken(metric, bound)
     return tuple(found)
 
 
@@ -50,19 +47,29 @@ def assigned(work: Work, trained: Sequence[Finalist]) -> list[tuple[float, Final
     metric, bounds = next(iter(work.request.family.items()))
     found = []
     for bound in bounds:
-        keeping = [f for f in trained if cost_of(work, f.trial) <= bound]
+        keeping = [f for f in trained if _cost_of(work, f.trial) <= bound]
         if keeping:
             found.append((bound, min(keeping, key=lambda f: work.objective.loss(f.metrics))))
         else:
             work.note(f"no network was trained that keeps {label(metric)} {brief(metric, bound)}")
+    if not found or found[0][0] != bounds[0]:
+        raise _broken(metric, bounds[0])
     return found
 
 
-def cost_of(work: Work, trial: Trial) -> float:
+def _broken(metric: str, bound: float) -> LimitError:
+    return LimitError(
+        f"No network that was tried keeps {label(metric)} {brief(metric, bound)} on the quiet machine. Loosen the "
+        "strictest limit, or give the search more time."
+    )
+
+
+def _cost_of(work: Work, trial: Trial) -> float:
     """Return a trial's value of the limited metric; a latency as it was measured on the quiet machine, once."""
     metric = next(iter(work.request.family))
     if metric != "latency_ms":
-        return trial.metrics[metric]
+        assert work.screen is not None
+        return work.screen(trial.arch)[metric]
     if trial.arch.id not in work.latencies:
         work.latencies[trial.arch.id] = work.latency(trial.arch)
     return work.latencies[trial.arch.id]

@@ -41,6 +41,8 @@ def search_shared(work: Work, method: Method) -> None:
     """
     if not work.shares.bank:  # it was decided after the measuring
         work.shares = work.shares.shared()
+    if work.request.folds or work.request.executor in ("processes", "ray"):
+        work.note("scores on shared weights are of one split, and measured in this process")
     given = _given(work, method)
     recipe = Settings.from_values(settings(work.space, completed(work.space, work.probed.starts[0], given)))
     bank = _trained(work, method, recipe, given)
