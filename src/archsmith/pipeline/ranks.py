@@ -11,14 +11,13 @@ from typing import Any
 from archsmith.build.module import build
 from archsmith.estimate import Settings, SharedEstimator
 from archsmith.pipeline.comparisons import WINNER
-from archsmith.pipeline.finalists import ranked
 from archsmith.pipeline.kept import Budget, train_kept
 from archsmith.pipeline.work import Work
 from archsmith.report.ranks import kendall, spearman
 from archsmith.space import settings
 from archsmith.trial import Trial
 
-__all__ = ["MOST_CHECKED", "Standing", "agreement", "check_ranks", "pairs"]
+__all__ = ["MOST_CHECKED", "Standing", "agreement", "best_first", "check_ranks", "pairs"]
 
 MOST_CHECKED = 8
 _LEAST_S = 0.5
@@ -47,7 +46,7 @@ def check_ranks(work: Work, estimator: SharedEstimator, share: float, reserve: f
     found = pairs(work, estimator)
     known = {a for a in (*work.archs.values(), *(f.trial.arch for f in work.finalists))}
     assert work.study is not None
-    waiting = _spread([t for t in ranked(work.study.trials) if t.arch not in known], MOST_CHECKED)
+    waiting = _spread([t for t in best_first(work, work.study.trials) if t.arch not in known], MOST_CHECKED)
     planned = work.journal.get("ranks")
     if planned is None:
         compared = [c.seconds for c in work.compared if c.name in work.archs]
@@ -74,6 +73,12 @@ def check_ranks(work: Work, estimator: SharedEstimator, share: float, reserve: f
             shared = trial.metrics[name]
             found.append(Standing(f"trial {trial.number}", shared, trained.metrics[name], trained.seconds, "checked"))
     return found
+
+
+def best_first(work: Work, trials: Sequence[Trial]) -> list[Trial]:
+    """Return each architecture's first usable trial, the best by the main objective first."""
+    found = {t.arch: t for t in reversed(trials) if t.usable}
+    return sorted(found.values(), key=lambda t: (work.objective.loss(t.metrics), t.number))
 
 
 def pairs(work: Work, estimator: SharedEstimator) -> list[Standing]:

@@ -17,9 +17,9 @@ from archsmith.execute import Inline
 from archsmith.pipeline.banks import BANK, bank_of, parameters_of, train_gates, train_paths
 from archsmith.pipeline.collapse import free_options, usual_free_options
 from archsmith.pipeline.family import assigned, candidates, family_objectives
-from archsmith.pipeline.finalists import ranked, wanted_epochs
+from archsmith.pipeline.finalists import wanted_epochs
 from archsmith.pipeline.methods import Method, relaxed_decisions
-from archsmith.pipeline.ranks import agreement, check_ranks
+from archsmith.pipeline.ranks import agreement, best_first, check_ranks
 from archsmith.pipeline.warm import begin_bank
 from archsmith.pipeline.work import Work
 from archsmith.space import Answer, Arch, Decision, completed, narrow, settings
@@ -194,7 +194,8 @@ def _found_at_random(work: Work) -> dict[str, Arch]:
     """Return the best network that random search has found on the bank."""
     assert work.study is not None
     kept = {**work.limits, **work.request.limits}
-    best = ranked([t for t in work.study.trials if t.number % 2 and known_violation(t.metrics, kept) == 0])
+    own = [t for t in work.study.trials if t.number % 2 and known_violation(t.metrics, kept) == 0]
+    best = best_first(work, own)
     return {RANDOM: best[0].arch} if best else {}
 
 
@@ -204,7 +205,7 @@ def _side_by_side(work: Work, method: Method) -> dict[str, Any]:
     rows = []
     for name, odd in ((_strategy_of(work, method), 0), ("random", 1)):
         own = [t for t in work.study.trials if t.number % 2 == odd]
-        best = ranked(own)
+        best = best_first(work, own)
         score = best[0].metrics[work.objective.metric] if best else None
         number = best[0].number if best else None
         rows.append({"name": name, "trials": len(own), "trial": number, "score": score})
