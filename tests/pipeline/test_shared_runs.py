@@ -1,6 +1,8 @@
 """Searches on shared weights in the main job: one run of each kind, looked at from all sides."""
 
+import re
 import tomllib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,15 +10,19 @@ import torch
 from torch import nn
 
 import archsmith
-from archsmith import Space, call, choice
+from archsmith import Arch, Space, call, choice
 from archsmith.build import Bank
 from archsmith.errors import Paused, SpaceError, StoreError, UsageError
 from archsmith.estimate import GATE_METHODS, SAMPLERS
 from archsmith.pipeline import Pause, banks, finalists, predict, work
 from archsmith.pipeline.banks import likeliest
+from archsmith.pipeline.clock import plan
+from archsmith.pipeline.decide import decided
+from archsmith.pipeline.journal import Journal
 from archsmith.pipeline.methods import find_method, method_names, require_method
+from archsmith.pipeline.screen import Probe
 from archsmith.report import load_record, show_lines
-from archsmith.request import resolve_family
+from archsmith.request import Request, resolve_family
 from archsmith.testing.invariants import check_folder
 
 OPTIONS = {"budget": "10m", "executor": "inline", "formats": (), "seed": 1, "finalists": 1}
@@ -167,6 +173,23 @@ def test_a_define_by_run_space_and_options_of_other_shapes_are_refused_with_the_
     uneven = Space(model=choice(a=call(nn.Linear, 4, 2), b=call(nn.Linear, 4, 3), name="uneven"))
     with pytest.raises(SpaceError, match=r"model.*cannot be mixed.*projection"):
         require_method(find_method("darts"), uneven, (4,))
+
+
+@pytest.mark.parametrize(
+    ("epoch", "name", "words"), [(1.0, "", "^$"), (30.0, "spos", "since of 12"), (99.0, "", "too few")]
+)
+def test_weights_are_shared_unasked_only_where_trainings_would_be_too_short(epoch, name, words, tmp_path):
+    said = []
+    run = SimpleNamespace(
+        request=Request("digits", 600.0), shares=plan(600.0), pace=lambda arch: epoch, space=space(4, 8),
+        probed=Probe(4, 4, (Arch({}),)), task=SimpleNamespace(spec=SimpleNamespace(input_shape=(1, 6, 6))),
+        journal=Journal(tmp_path, {"round": 1}), note=said.append,
+    )  # fmt: skip
+    method = decided(run)
+    assert (method.name if method else "") == name
+    assert re.search(words, "".join(said))
+    run.pace = None
+    assert decided(run) == method  # once in a run
 
 
 def test_the_likeliest_architectures_come_first():

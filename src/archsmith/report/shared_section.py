@@ -37,7 +37,7 @@ def shared_section(record: RunRecord) -> str:
             clean(row.get("name", ""), 40),
             f"{number_in(row, 'trials') or 0:,.0f}",
             metric(record.main.metric, number_in(row, "score")),
-            DASH if row.get("trial") is None else f"trial {number_in(row, 'trial'):.0f}",
+            DASH if (trial := number_in(row, "trial")) is None else f"trial {trial:.0f}",
         ]
         for row in rows_in(shared, "side_by_side")
     ]
