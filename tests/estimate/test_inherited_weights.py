@@ -17,6 +17,7 @@ from archsmith.estimate import (
     TrainEstimator,
     load_weights,
     search_gates,
+    train_bank,
 )
 from archsmith.execute import Inline
 from archsmith.run import Run
@@ -117,3 +118,14 @@ def test_a_search_of_gates_that_was_stopped_goes_on_exactly(images: Task, tmp_pa
     assert search(tmp_path, stop_after=7)[1] < 4
     again, epochs = search(tmp_path)
     assert epochs == 4 and all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
+
+
+def test_a_bank_of_grouped_convolutions_trains_in_any_memory_format(images: Task) -> None:
+    width = choice(4, 8, name="width")
+    layers = [call(nn.Conv2d, 1, width, 3), call(nn.Conv2d, width, width, 3, groups=width), call(nn.Flatten)]
+    grouped = Space(
+        model=call(nn.Sequential, *layers[:2], call(nn.AdaptiveAvgPool2d, 1), layers[2], call(nn.Linear, width, 4))
+    )
+    for channels_last in (False, True):
+        machine = replace(MACHINE, channels_last=channels_last)
+        assert train_bank(Bank(grouped), images, RECIPE, machine=machine, seed=0, epochs=0.2).diverged is None
