@@ -259,9 +259,11 @@ def command(record: RunRecord) -> str:
     for objective in rows_in(config, "objectives")[: None if len(rows_in(config, "objectives")) > 1 else 0]:
         words += ["--objective", str(objective.get("metric"))]
     for name, option, unit in _LIMIT_OPTIONS:
-        bound = number_in(limits, name)
-        words += [option, f"{bound:.15g}{unit}"] if bound is not None else []
-    for name in ("space", "method", "strategy", "trials", "seed", "folds"):
+        several = dig(config, "family").get(name)
+        bounds = several if isinstance(several, list) else [number_in(limits, name)]
+        for bound in (b for b in bounds if isinstance(b, int | float)):
+            words += [option, f"{bound:.15g}{unit}"]
+    for name in ("space", "method", "weights", "strategy", "trials", "seed", "folds"):
         words += [f"--{name}", str(config[name])] if config.get(name) not in (None, "", 0) else []
     return clean(shlex.join(map(str, words)), 2_000)
 
