@@ -125,7 +125,7 @@ def _trained(work: Work, method: Method, recipe: Settings, given: dict[str, Answ
         work.note(f"the gates stopped early: {known['stopped']}")
     work.preferred = tuple(Arch.from_json(a) for a in known.pop("likely"))
     work.sharing = {"method": method.name, "paper": method.paper, **known}
-    return bank
+    return bank.to(work.machine.device)
 
 
 def _look(work: Work, method: Method, bank: Bank, given: dict[str, Answer]) -> None:
