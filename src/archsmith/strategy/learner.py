@@ -97,9 +97,7 @@ class Learner:
     tries: int
     tried: set[Arch] = field(default_factory=set)
 
-    def ask(
-        self, n: int, rng: np.random.Generator, running: Sequence[Trial], again: bool = False
-    ) -> list[Proposal]:
+    def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial], again: bool = False) -> list[Proposal]:
         """Return up to ``n`` architectures drawn from the policy; what was tried is drawn anew, unless ``again``."""
         taken = () if again else (self.tried, {t.arch for t in running})
 
