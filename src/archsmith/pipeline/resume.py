@@ -117,10 +117,12 @@ def _changed(
                 f"{duration(float(journal.state['elapsed_s']))} were spent already, so a budget of "
                 f"{duration(seconds)} in all is over. Add to it instead, such as --budget +{duration(seconds)}."
             )
+    bounds = resolve_limits(limits or {})
     return replace(
         before,
         budget=seconds,
-        limits={**before.limits, **resolve_limits(limits or {})},
+        limits={**before.limits, **bounds},
+        family={name: several for name, several in before.family.items() if name not in bounds},
         objectives=resolve_objectives(objectives) if objectives else before.objectives,
         finalists=finalists or before.finalists,
         trials=trials or before.trials,
