@@ -24,7 +24,7 @@ from archsmith.task import Task
 
 __all__ = ["GATE_METHODS", "GateMethod", "search_by"]
 
-Cost = Callable[[Mapping[str, Tensor]], Tensor | float]
+_Cost = Callable[[Mapping[str, Tensor]], Tensor | float]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class GateMethod:
     parts: int = 1
     weights_first: float = 0.0
     guard: Guard | None = None
-    goal: Callable[[Cost, float], Goal] = lambda cost, first: added(cost, 0.1, first)
+    goal: Callable[[_Cost, float], Goal] = lambda cost, first: added(cost, 0.1, first)
 
 
 def search_by(
@@ -52,7 +52,7 @@ def search_by(
     machine: Machine,
     seed: int,
     epochs: int | None = None,
-    cost: Callable[[Gates], Cost] | None = None,
+    cost: Callable[[Gates], _Cost] | None = None,
     nodes: Sequence[Sequence[str]] = (),
     **options: Any,
 ) -> tuple[Gates, Derived]:
