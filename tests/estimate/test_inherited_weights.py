@@ -66,6 +66,7 @@ def test_where_the_parent_left_nothing_a_child_begins_anew_and_says_so(
 def test_evolution_names_the_parent_and_its_children_inherit(estimator: TrainEstimator, tmp_path: Path) -> None:
     evolution = RegularizedEvolution(SPACE, population=2, sample=2)
     study = Study(SPACE, Sharing(evolution, inherit=True), estimator, folder=tmp_path / "study").run(trials=4)
+    assert all(t.state in ("complete", "cached") for t in study.trials), [t.reason for t in study.trials]
     asked = [t.proposal for t in study.trials]
     assert [p.parent is None for p in asked[:2]] == [True, True] and not asked[0].inherit
     assert all(p.inherit and p.parent is not None and p.parent < n for n, p in enumerate(asked[2:], 2))
