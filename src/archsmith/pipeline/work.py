@@ -248,8 +248,6 @@ class Work:
         estimator = TrainEstimator(self.task, self.space, machine, rungs[-1])
         if unit == "cost":
             estimator = replace(estimator, pace=self.pace, full_cost=rungs[-1])
-        store = self._store()
-        self._measure_added(store, share)
         executor = self._executor(CrossValidated(estimator) if self.request.folds else estimator, workers, share)
         self.study_with(self._strategy(unit, rungs), executor, share)
 
@@ -258,6 +256,8 @@ class Work:
     ) -> None:
         """Search with a strategy for ``share`` seconds, or for the number of trials that was asked for."""
         self.quota = Quota.of(self.folder)
+        store = self._store()
+        self._measure_added(store, share)
         self.study = Study(
             self.space,
             strategy,
