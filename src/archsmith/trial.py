@@ -59,8 +59,9 @@ class Evaluate:
     def to_json(self) -> dict[str, Any]:
         """Return the proposal as JSON-ready data."""
         data = {"arch": self.arch.to_json(), "fidelity": dict(self.fidelity), "resume": self.resume}
-        more = {"parent": self.parent, "inherit": self.inherit, "weights": self.weights}
-        return data | {key: value for key, value in more.items() if value not in (None, False, "")}
+        more: dict[str, Any] = {} if self.parent is None else {"parent": self.parent}
+        more |= {key: value for key in ("inherit", "weights") if (value := getattr(self, key))}
+        return {**data, **more}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Evaluate:
