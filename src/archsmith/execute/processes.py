@@ -216,9 +216,9 @@ class Processes:
             scale = SMALLER if trial.number in self._smaller else 1.0
             run = make_run(trial, self.folder, self.seed, None)
             kind, data = type(trial.proposal), trial.proposal.to_json()
-            places, most = (run.folder, run.resume_folder), self.memory_bytes
-            bounds = (self.trial_seconds, scale, most, self.deadline)
-            job = Job(kind, data, trial.number, run.seed, *places, *bounds, run.parent_folder)
+            places = (run.folder, run.resume_folder)
+            most, end, parent = self.memory_bytes, self.deadline, run.parent_folder
+            job = Job(kind, data, trial.number, run.seed, *places, self.trial_seconds, scale, most, end, parent)
             child.given_at = self.now()
             child.send(job)
         except (BrokenPipeError, ConnectionResetError):
