@@ -92,10 +92,8 @@ def test_a_paused_run_says_how_to_go_on_and_does_with_other_wishes(tmp_path):
     measured = [
         e for e in map(json.loads, (folder / "events.jsonl").read_text().splitlines()) if e["kind"] == "measured"
     ]
-    assert len(measured) >= 3 and all(0 < e["data"]["metrics"]["latency_ms"] < 10_000 for e in measured)
-    assert result.data["best"]["trial"] < len(measured), (
-        "what was tried before the limit was set is not chosen any more"
-    )
+    assert all(0 < e["data"]["metrics"]["latency_ms"] < 10_000 for e in measured)
+    assert result.data["best"]["trial"] in {e["trial"] for e in measured}, "earlier trials are no longer chosen"
     assert [o["metric"] for o in result.data["objectives"]] == ["accuracy", "params"]
     assert result.data["task"]["test_openings"] == 1
     assert tomllib.loads((folder / "run.toml").read_text())["limits"] == {"latency_ms": 1e4, "params": 200}

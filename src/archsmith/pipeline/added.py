@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from archsmith.request import LIMITS
 from archsmith.space import Arch
 from archsmith.store import Store
-from archsmith.trial import Event, Objective, Trial, order, read_trials
+from archsmith.trial import Event, Objective, order, read_trials
 
 __all__ = ["measure_added"]
 
@@ -39,11 +39,9 @@ def measure_added(
             if time.monotonic() > until:
                 continue
             found[trial.source_key] = screen(trial.arch)
-        events.append(_event(trial, found[trial.source_key], names))
-    store.append_many(study, events)
-    return len(events), len(lacking) - len(events)
-
-
-def _event(trial: Trial, found: Mapping[str, float], names: set[str]) -> Event:
-    missing = {name: float(found[name]) for name in sorted(names - trial.metrics.keys()) if name in found}
-    return Event("measured", trial.number, {"metrics": missing}, time.time())
+        missing = {n: float(v) for n, v in found[trial.source_key].items() if n in names and n not in trial.metrics}
+        if missing:  # what breaks another limit is not measured
+            events.append(Event("measured", trial.number, {"metrics": missing}, time.time()))
+    if events:
+        store.append_many(study, events)
+    return len(events), len([t for t in lacking if t.source_key not in found])

@@ -110,8 +110,8 @@ class PostgreSQLStore:
             return
         self._patiently(lambda connection: self._claim(connection, study))
         for waiting, rows in self._spool.read(self._owned[study]) if self._spool is not None else ():
-            if waiting == study:
-                self._append(study, rows)
+            if waiting == study:  # the server gives its own ids
+                self._append(study, [{name: row[name] for name in row if name != "id"} for row in rows])
         if self._spool is not None:
             self._spool.clear()
 
