@@ -71,7 +71,7 @@ def searched(space: Space, task: Task, limit: float, seconds: float, seed: int) 
         if time.monotonic() - began > (0.5 - 0.5 / TRIALS) * seconds:
             break
     _, arch, ms = max(tried, key=lambda row: row[0])
-    left = seconds - (time.monotonic() - began)
+    left = max(0.1 * seconds, seconds - (time.monotonic() - began))
     trained = train(build(space, arch, seed=seed), task, RECIPE, machine=MACHINE, seed=seed, seconds=left)
     return Final(trained.network, ms, len(tried))
 
@@ -93,7 +93,7 @@ def one_bank(
             if time.monotonic() - began > SCORING / (1 - BANK) * share:
                 break
         _, arch, ms = max(tried, key=lambda row: row[0])
-        left = share - (time.monotonic() - began)
+        left = max(0.1 * share, share - (time.monotonic() - began))
         network = bank.extract(arch)
         trained = train(network, task, GENTLE, machine=MACHINE, seed=seed, seconds=left)
         finals.append(Final(trained.network, ms, len(tried)))
