@@ -100,9 +100,10 @@ class Learner:
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial], again: bool = False) -> list[Proposal]:
         """Return up to ``n`` architectures drawn from the policy; what was tried is drawn anew, unless ``again``."""
         taken = () if again else (self.tried, {t.arch for t in running})
+        known: dict[str, list[float]] = {}
 
         def one() -> Arch:
-            return draw(self.policy, self.space, self.categories, rng)
+            return draw(self.policy, self.space, self.categories, rng, known)
 
         drawn = distinct(n, self.space, rng, taken, one, self.tries)
         return [Evaluate(arch) for arch in drawn]

@@ -216,16 +216,29 @@ def default_rate(kind: str) -> float:
     return 0.1 if kind == "softmax" else 0.01
 
 
-def draw(policy: Policy, space: Space, categories: Categories, rng: np.random.Generator) -> Arch:
-    """Return an architecture drawn from the policy; the space's constraints are not looked at."""
+def draw(
+    policy: Policy,
+    space: Space,
+    categories: Categories,
+    rng: np.random.Generator,
+    known: dict[str, list[float]] | None = None,
+) -> Arch:
+    """Return an architecture drawn from the policy; the space's constraints are not looked at.
+
+    ``known``, empty at first, keeps what a policy without a state says from draw to draw, while it does not learn.
+    """
     state = policy.begin()
 
     def decide(decision: Decision) -> Answer:
         nonlocal state
         split = categories(decision)
-        logs, state = policy.step(state, split)
+        sums = known.get(decision.key) if known is not None else None
+        if sums is None:
+            logs, state = policy.step(state, split)
+            sums = list(accumulate(np.exp(logs).tolist()))
+            if known is not None and state is None:
+                known[decision.key] = sums
         left = float(rng.random())
-        sums = accumulate(np.exp(logs).tolist())
         group = next((i for i, sum_ in enumerate(sums) if left < sum_), split.size - 1)
         state = policy.chosen(state, split, group)
         return split.answer(group, rng)

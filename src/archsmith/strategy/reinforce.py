@@ -47,7 +47,7 @@ class Reinforce:
     hidden: int = 100
     bins: int = BINS
     window: int = 32
-    tries: int = 30
+    tries: int = 10
     seed: int = 0
     again: bool = False
     abilities: ClassVar[Abilities] = Abilities(many_objectives=False)
