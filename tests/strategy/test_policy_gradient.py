@@ -138,9 +138,9 @@ def bottleneck(arch: Arch, bound: int = 25) -> tuple[float, float]:
     return -(0.25 * a + 0.05 * b), max(0.0, params - bound) / bound
 
 
-def learned(rejecting: bool, steps: int = 300, seed: int = 0) -> dict[Arch, float]:
+def learned(rejecting: bool, steps: int = 600, seed: int = 0) -> dict[Arch, float]:
     """Return the probability of each feasible architecture among them, drawn on policy."""
-    policy, categories, feasible = Softmaxes(), Categories(), Feasibility(32)
+    policy, categories, feasible = Softmaxes(), Categories(), Feasibility(64)
     rng, average = np.random.default_rng(seed), None
     for _ in range(steps):
         arch = draw(policy, LAYERS, categories, rng)
