@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch._dynamo  # the first training loads it, for seconds: once here, not in every fork
 from safetensors.torch import load_file
 
 from archsmith import failpoint
