@@ -67,14 +67,14 @@ def network() -> Space:
     block = [call(nn.Conv2d, stream, inner, 1), call(nn.BatchNorm2d, inner), call(nn.ReLU)]
     block += [call(nn.Conv2d, inner, inner, 3, padding=1, groups=inner), call(nn.Conv2d, inner, stream, 1)]
     other = call(nn.Conv2d, stream, stream, choice(1, 3, name="size"), padding="same")
-    parts = [call(nn.Conv2d, 3, stream, 3), choice(call(nn.Sequential, *block), other, name="kind")]
+    parts = [call(nn.Conv2d, 3, stream, 3), choice(block=call(nn.Sequential, *block), plain=other, name="kind")]
     parts += [call(nn.AdaptiveAvgPool2d, 2), call(nn.Flatten), call(nn.Linear, stream * 4, 5)]
     return Space(model=call(nn.Sequential, *parts))
 
 
 def inner_weights(bank: Bank, inner: int) -> torch.Tensor:
     """The L1 norm of each inner channel's weights in the three layers that have it."""
-    block = bank.extract(Arch({"stream": 8, "kind": 0, "inner": inner}))[1]
+    block = bank.extract(Arch({"stream": 8, "kind": "block", "inner": inner}))[1]
     norms = sum(block[i].weight.abs().flatten(1).sum(1) for i in (0, 3))
     return (norms + block[4].weight.abs().sum((0, 2, 3))).detach()
 
@@ -83,7 +83,7 @@ def test_sorting_channels_keeps_the_widest_networks_and_gives_the_others_the_lar
     bank = Bank(network())
     for parameter in bank.parameters():
         parameter.data *= 1 + torch.rand(parameter.shape, generator=torch.Generator().manual_seed(3))
-    wide = [Arch({"stream": 8, "kind": 0, "inner": 12}), Arch({"stream": 8, "kind": 1, "size": 3})]
+    wide = [Arch({"stream": 8, "kind": "block", "inner": 12}), Arch({"stream": 8, "kind": "plain", "size": 3})]
     before = [bank.eval().lend(arch)(X) for arch in wide]
     weights = inner_weights(bank, 6).sum()
     assert sort_channels(bank, X) == {"stream": "", "inner": "", "size": "it sizes kernels, not channels"}

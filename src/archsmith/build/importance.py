@@ -10,6 +10,7 @@ from torch import Tensor
 
 from archsmith.build.bank import Bank
 from archsmith.build.places import Place
+from archsmith.errors import SpaceError
 from archsmith.space import Arch, cover, valid
 from archsmith.space.cover import ends
 
@@ -57,7 +58,10 @@ def _sort(bank: Bank, key: str, archs: list[Arch], x: Tensor) -> str:
     axes: dict[tuple[str, int], _Axis] = {}
     for arch in archs:
         whole = {place.key: place for place in bank.places(arch)}
-        small = {place.key: place for place in bank.places(Arch({**arch, key: ends(bank.space.decisions[key])[0]}))}
+        try:
+            small = {place.key: place for place in bank.places(Arch({**arch, key: ends(bank.space.decisions[key])[0]}))}
+        except SpaceError:  # other decisions are asked then
+            return "it changes which layers there are"
         if whole.keys() != small.keys():
             return "it changes which layers there are"
         for name, place in whole.items():

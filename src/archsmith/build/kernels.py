@@ -46,13 +46,16 @@ def cut_kernel(place: Place, shared: Tensor, matrix: Matrix) -> Tensor:
 @torch.no_grad()
 def write_kernel(place: Place, shared: Tensor, value: Tensor, matrix: Matrix) -> None:
     """Change the bank's tensor so that ``cut_kernel`` returns ``value``; the rest of the larger kernels stays."""
+    steps, wanted = kernel_steps(place, shared), value.detach().reshape(place.layout.sizes).to(shared)
+    if not steps:
+        place.region(shared).copy_(wanted)
+        return
     levels, axes = [_with_kernel(place, shared.shape).region(shared)], len(place.layout.centred)
-    for size in kernel_steps(place, shared):
+    for size in steps:
         levels.append(_multiplied(_centre(place, levels[-1], size), matrix(size), axes))
-    wanted = value.detach().reshape(place.layout.sizes).to(shared)
-    for level, size in zip(reversed(levels[:-1]), reversed(kernel_steps(place, shared)), strict=True):
+    for level, size in zip(reversed(levels[:-1]), reversed(steps), strict=True):
         flat = wanted.flatten(-axes)
-        solved = torch.linalg.solve(matrix(size), flat, left=False)
+        solved = torch.linalg.solve(matrix(size), flat.reshape(-1, flat.shape[-1]), left=False)
         _centre(place, level, size).copy_(solved.view_as(wanted))
         wanted = level
 

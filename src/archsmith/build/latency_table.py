@@ -87,7 +87,8 @@ class LatencyTable:
         return uses
 
     def _entry(self, layer: nn.Module, shape: tuple[int, ...]) -> float:
-        name = f"{layer} {list(shape)}"
+        sizes = [list(p.shape) for p in layer.parameters()]  # a layer of one's own may say no more than its name
+        name = f"{layer} {sizes} {list(shape)}"
         if name not in self.entries:
             real = copy.deepcopy(layer).to_empty(device="cpu").eval()
             with torch.no_grad():

@@ -36,6 +36,8 @@ class PartialMixed(nn.Module):
                 f"The options at {self.path} cannot be mixed on one in {self.parts} channels: they get {count} of "
                 f"{x.shape[1]} and return {out.shape[1]}. They must keep the number of channels, and it must divide."
             )
+        if self.parts == 1:
+            return out
         rest = x[:, count:]
         if rest.shape[2:] != out.shape[2:]:
             rest = functional.adaptive_max_pool2d(rest, out.shape[2:])

@@ -156,7 +156,7 @@ def superkernel(bank: Bank, thresholds: Thresholds, base: Mapping[str, Answer] |
     Law: with the thresholds fixed to an architecture it computes what that architecture's lent network does, but for
     rounding, where layers keep zeros: convolutions, batch norms, linear layers and activations that are 0 at 0.
     """
-    return Superkernel(thresholds.network.train(bank.training), thresholds)
+    return Superkernel(bank.lend(thresholds.arch), thresholds)
 
 
 def _sizes(decision: Decision) -> list[int]:

@@ -185,7 +185,12 @@ def _shared_step(
         teacher: Tensor | None = None
         for arch in archs:
             trainee.arch = arch
-            value = compute(x, y) if teacher is None else _agreement(task, trainee(x).float(), teacher)
+            if teacher is None:
+                value = compute(x, y)
+            else:
+                with autocast(machine):
+                    outputs = trainee(x)
+                value = _agreement(task, outputs.float(), teacher)
             if distil and teacher is None:
                 teacher = trainee.outputs.float()
             (value / len(archs)).backward()  # type: ignore[no-untyped-call]
