@@ -270,3 +270,21 @@ class Branching(nn.Module):
         if x.sum() > 0:
             x = -x
         return self.b(x)
+
+
+class Stubborn(nn.Module):
+    """Checks what only its author knows: a size, and how many blocks there are."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 16)
+        self.b = nn.Linear(16, 16)
+        self.blocks = nn.ModuleList([TableBlock(16, 32), TableBlock(16, 32)])
+        self.end = nn.Linear(16, 2)
+
+    def forward(self, x):
+        x = self.a(x)
+        if x.shape[1] % 16:
+            raise ValueError("16 at a time")
+        x = self.b(torch.relu(x))
+        return self.end(self.blocks[1](self.blocks[0](x)))

@@ -1,5 +1,6 @@
 """A person's own network made elastic: it stays what it was, and every smaller one of it runs on its own."""
 
+import json
 from functools import cache
 
 import networks
@@ -13,7 +14,7 @@ from archsmith.build import build, meta_cost
 from archsmith.elasticity import Elastic
 from archsmith.errors import SpaceError, UsageError
 from archsmith.estimate import Settings
-from archsmith.space import largest, sample, smallest
+from archsmith.space import from_json, largest, sample, smallest, to_json
 from archsmith.testing.bank import BANK_LAWS, BankLaw
 
 IMAGE = (1, 8, 8)
@@ -71,10 +72,13 @@ def test_the_largest_network_computes_what_the_given_one_does(name: str) -> None
 def test_any_smaller_network_runs_and_its_text_computes_the_same(name: str) -> None:
     _, found = made(name)
     rng, x = np.random.default_rng(0), inputs(name)
+    read_again = from_json(json.loads(json.dumps(to_json(found.space))), allow=("torch", "networks", "archsmith"))
     for arch in [smallest(found.space), sample(found.space, rng)]:
         network = found.bank.eval().extract(arch).eval()
+        text = archsmith.source(found.space, arch)
+        assert archsmith.source(read_again, arch) == text
         names: dict[str, object] = {}
-        exec(archsmith.source(found.space, arch), names)
+        exec(text, names)
         printed = names["build"]().eval()  # type: ignore[operator]
         printed.load_state_dict(network.state_dict())
         with torch.no_grad():
@@ -168,3 +172,10 @@ def test_a_smaller_network_fits_its_limit_and_keeps_what_was_learned() -> None:
     assert "accuracy" in str(small)
     with pytest.raises(archsmith.errors.LimitError, match="Even the smallest"):
         archsmith.shrink(found, task, {"params": 10}, epochs=1)
+
+
+def test_what_only_a_smaller_network_shows_is_fixed_with_the_reason() -> None:
+    found = archsmith.elastic(networks.Stubborn(), (8,))
+    shown = {f.path: f.reason for f in found.fixed if "does not run" in f.reason}
+    assert shown.keys() == {"a", "blocks.0"} and "16 at a time" in shown["a"]
+    assert [*found.space.decisions] == ["b.width", "blocks.0.up.width", "blocks.1.up.width"]

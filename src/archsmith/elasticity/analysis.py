@@ -50,7 +50,7 @@ def analyse(model: nn.Module, traced: Traced, pinned: Mapping[str, str], depth: 
     for stored in flow.stored.values():
         parts = resolve(stored.axis)
         for width, each in parts[:-1]:
-            pin(((width, each),), f"it is concatenated before others, for {stored.tensor}")
+            pin(((width, each),), f"it lies before others in {stored.tensor}, where only the last part can vary")
     for axis in [*flow.sizes.values(), *(s.axis for s in flow.stored.values())]:
         for width, _ in resolve(axis):
             if width.name in pinned:
@@ -82,7 +82,10 @@ def _attribute(flow: Flow, node: fx.Node) -> None:
     if not isinstance(value, nn.Parameter):
         flow.labels[node] = (None,) * value.ndim
         return
-    axes = [flow.own(path, f"{name} {i}", size) if size > 1 else None for i, size in enumerate(value.shape)]
+    axes = [
+        flow.own(path, f"{name} {i}", size, f"{path}.{name}".lstrip(".")) if size > 1 else None
+        for i, size in enumerate(value.shape)
+    ]
     flow.keep(path, name, axes)
     flow.labels[node] = tuple(axes)
 

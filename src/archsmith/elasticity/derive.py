@@ -72,6 +72,8 @@ def elastic(
         space = Space(model=writer.write())
         if not (wrong := _wrong(space, x, seed)):
             break
+        if wrong.keys() <= pinned.keys():
+            raise SpaceError(f"{', '.join(wrong)} cannot vary, and could not be fixed: {'; '.join(wrong.values())}.")
         pinned |= wrong
     arch = largest(space)
     if order:

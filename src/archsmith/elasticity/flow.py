@@ -55,10 +55,10 @@ class Flow:
         self._count += 1
         return ((Width(size, self._count, name, fixed=fixed), 1),)
 
-    def own(self, path: str, argument: str, size: int) -> Axis:
+    def own(self, path: str, argument: str, size: int, name: str = "") -> Axis:
         """Return the axis of a size that a module has for itself, the same at every call."""
         if (path, argument) not in self.sizes:
-            self.sizes[path, argument] = self.new(size, path)
+            self.sizes[path, argument] = self.new(size, name or path)
         return self.sizes[path, argument]
 
     def given(self, path: str, argument: str, label: Axis | None, size: int) -> Axis:

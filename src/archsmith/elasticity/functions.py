@@ -231,10 +231,6 @@ def _expand(op: Operation) -> Any:
     return tuple(label if a == b else None for label, a, b in zip(labels, before, op.after, strict=True))
 
 
-def _layer_norm(op: Operation) -> Any:
-    return _passing(op) if all(a is None for a in op.labels(op.x)) else _unknown(op)
-
-
 def _unknown(op: Operation) -> Any:
     for node in op.node.all_input_nodes:
         op.flow.pin_all(
@@ -251,7 +247,7 @@ _PASSING = """abs alpha_dropout bernoulli bfloat16 celu clamp clamp_max clamp_mi
     round rrelu rsqrt selu sigmoid sign silu sin softmax softmin softplus softshrink softsign sqrt square tan tanh
     tanhshrink threshold to type type_as zeros_like"""
 _ELEMENTWISE = """add addcdiv addcmul and atan2 clip div divide eq floor_divide floordiv fmod ge gt hypot iadd imul
-    isub itruediv le lerp lt masked_fill maximum minimum mod mul multiply ne or pow prelu radd remainder rmul rsub
+    isub itruediv le lerp lt masked_fill maximum minimum mod mul multiply ne or pow radd remainder rmul rsub
     rtruediv sub subtract true_divide truediv where xor"""
 _REDUCTIONS = "amax amin logsumexp max mean median min norm prod std std_mean sum var var_mean"
 _SPATIAL = """adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d

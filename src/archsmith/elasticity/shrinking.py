@@ -142,6 +142,9 @@ def _found(
         limits=limits,
         screen=costs,
         seed=seed,
-    ).run(trials=trials or (50 if seconds is None else None), seconds=seconds)
-    best = study.best
+    )
+    try:
+        best = study.run(trials=trials or (50 if seconds is None else None), seconds=seconds).best
+    except LimitError:  # what fits is too rare to be found in the time, and the smallest is known to fit
+        best = None
     return smallest(given.space) if best is None else best.arch

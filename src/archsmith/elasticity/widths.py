@@ -61,7 +61,9 @@ def unify(a: Axis, b: Axis, where: str) -> None:
     a, b = resolve(a), resolve(b)
     if a == b:
         return
-    if not (_bind(a, b) or _bind(b, a)):
+    if size_of(a) != size_of(b):
+        _apart(a, b, where)
+    elif not (_bind(a, b) or _bind(b, a)):
         places = [width.size * each for width, each in a], [width.size * each for width, each in b]
         if places[0] == places[1]:
             for left, right in zip(a, b, strict=True):

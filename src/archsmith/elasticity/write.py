@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from archsmith.build.assembled import assembled, numbers, parameter, tied
 from archsmith.elasticity.analysis import Analysis
-from archsmith.elasticity.widths import Axis, Width, resolve
+from archsmith.elasticity.widths import Axis, Width, resolve, widths_of
 from archsmith.errors import SpaceError
 from archsmith.space import Call, Choice, call, choice, repeat, switch
 
@@ -59,6 +59,11 @@ class Writer:
     _choices: dict[Width, Any] = field(default_factory=dict)
     _seen: dict[int, str] = field(default_factory=dict)
     _ties: list[tuple[str, str]] = field(default_factory=list)
+    _grouped: set[Width] = field(init=False)
+
+    def __post_init__(self) -> None:
+        sizes = self.analysis.flow.sizes.items()
+        self._grouped = {*widths_of(*(axis for (_, argument), axis in sizes if argument == "groups"))}
 
     def write(self) -> Any:
         """Return the expression of the network."""
@@ -93,6 +98,8 @@ class Writer:
     def _width(self, width: Width) -> Any:
         if width not in self._choices:
             options = () if width.fixed else self._options(width.size)
+            if width in self._grouped:  # one group is another layer: the bank keeps plain convolutions apart
+                options = tuple(n for n in options if n > 1)
             self._choices[width] = choice(*options, name=f"{width.name}.width") if len(options) > 1 else width.size
         return self._choices[width]
 
@@ -153,26 +160,22 @@ class Writer:
         at = 0
         while at < len(names):
             run = at
-            while run < len(names) and self._can_go(paths[run]):
+            while run < len(names) and paths[run] in self.analysis.skippable:
                 run += 1
-            blocks = [
-                self._module(p, module.get_submodule(n)) for p, n in zip(paths[at:run], names[at:run], strict=True)
-            ]
-            if blocks:
-                key = f"{paths[at]}.depth" if run - at == 1 else f"{paths[at]}-{names[run - 1]}.depth"
-                count = choice(*range(len(blocks) + 1), name=key)
-                written += [repeat(blocks, count)] if spliced else self._switched(blocks, count)
-                at = run
-            else:
+            if run == at:
                 written.append(self._module(paths[at], module.get_submodule(names[at])))
                 at += 1
+                continue
+            blocks = [self._module(paths[i], module.get_submodule(names[i])) for i in range(at, run)]
+            key = f"{paths[at]}.depth" if run - at == 1 else f"{paths[at]}-{names[run - 1]}.depth"
+            if key in self.pinned:
+                self.note(paths[at], "its presence", self.pinned[key])
+                written += blocks
+            else:
+                count = choice(*range(len(blocks) + 1), name=key)
+                written += [repeat(blocks, count)] if spliced else self._switched(blocks, count)
+            at = run
         return written
-
-    def _can_go(self, path: str) -> bool:
-        name = f"{path}.depth"
-        if path in self.analysis.skippable and name in self.pinned:
-            self.note(path, "its presence", self.pinned[name])
-        return path in self.analysis.skippable and name not in self.pinned
 
     def _switched(self, blocks: Sequence[Any], count: Choice) -> list[Any]:
         return [
