@@ -497,7 +497,7 @@ class Study:
     def _measured_later(self) -> dict[int | None, dict[str, float]]:
         """Return by trial the metrics that were measured after it was asked, so that the strategy is told with them."""
         later: dict[int | None, dict[str, float]] = {}
-        for event in self.store.events(self.name) if self.limits or len(self.objectives) > 1 else ():
+        for event in self.store.events(self.name):
             if event.kind == "measured":
                 later.setdefault(event.trial, {}).update(event.data["metrics"])
         return later

@@ -49,17 +49,22 @@ def digits():
     return load("digits")
 
 
-def test_a_limit_nothing_can_meet_is_told_at_once_with_the_closest(digits):
+@pytest.fixture
+def hurried(monkeypatch):
+    monkeypatch.setattr("archsmith.pipeline.screen.PROBE_SECONDS", 0.5)
+
+
+def test_a_limit_nothing_can_meet_is_told_at_once_with_the_closest(digits, hurried):
     space = mobile(digits.spec)
     limits = {"params": 100.0}
     with pytest.raises(LimitError, match=r"closest found has params = [\d,]+ \(limit 100\)"):
         probe(space, Screen(space, digits, limits), limits, np.random.default_rng(0))
 
 
-def test_a_rare_limit_is_met_by_looking_for_it(digits):
+def test_a_rare_limit_is_met_by_looking_for_it(digits, hurried):
     space = mobile(digits.spec)
     rng = np.random.default_rng(0)
-    smallest = sorted(Screen(space, digits, {})(sample(space, rng))["params"] for _ in range(60))[0]
+    smallest = sorted(Screen(space, digits, {})(sample(space, rng))["params"] for _ in range(30))[0]
     limits = {"params": 0.6 * smallest}
     found = probe(space, Screen(space, digits, limits), limits, rng)
     assert found.rare and Screen(space, digits, limits)(found.starts[0])["params"] <= limits["params"]

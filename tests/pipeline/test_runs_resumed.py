@@ -110,7 +110,7 @@ def test_what_the_run_did_not_begin_with_is_refused_and_named(tmp_path):
     with pytest.raises(UsageError, match=r"were in memory.*archsmith\.resume\(run, data="):
         archsmith.resume(folder)
     with pytest.raises(BudgetError, match=r"were spent already"):
-        archsmith.resume(folder, data=data(), space=space(4, 6, 8), budget="0.5s")
+        archsmith.resume(folder, data=data(), space=space(4, 6, 8), budget="0.01s")
     assert all((folder / name).read_bytes() == content for name, content in known.items())
     with pytest.raises(StoreError, match="is no run"):
         archsmith.resume(tmp_path)

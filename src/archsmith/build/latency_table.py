@@ -52,7 +52,13 @@ class LatencyTable:
         Raises ``SpaceError`` where the network cannot take the input.
         """
         spent = dict.fromkeys(network.modules(), 0.0)
-        leaves = [m for m in spent if not any(True for _ in m.children()) or any(True for _ in m.parameters(False))]
+        # A layer of torch with weights of its own, such as attention, is timed whole, and nothing in it again; of other
+        # modules only those without parts.
+        whole = [
+            m for m in spent if type(m).__module__.startswith("torch.nn.") and any(True for _ in m.parameters(False))
+        ]
+        inside = {part for m in whole for part in m.modules() if part is not m}
+        leaves = [m for m in spent if m not in inside and (m in whole or not any(True for _ in m.children()))]
         for layer, shape in self._uses(network, leaves):
             spent[layer] += self._entry(layer, shape)
         return {module: sum(spent[inner] for inner in module.modules()) for module in spent}

@@ -92,7 +92,7 @@ class Templates:
         if len(checked) == len(mutable):
             template = _Template(module, checked, tuple(places(module, {"": path}, self.rules)))
         self._kept[key] = template
-        self._size += len(modules)
+        self._size += len(modules) if template is not None else 1
         while self._size > _LIMIT and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             self._size -= 1 if oldest is None else len(oldest.mutable)

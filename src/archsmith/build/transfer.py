@@ -23,7 +23,8 @@ def carry_over(folder: Path, space: Space, seed: int = 0) -> tuple[Bank, list[st
     another data set, the part that both have. The rest begins anew from ``seed``. Raises ``StoreError`` for a folder
     without a usable bank, and ``SpaceError`` where kernels have no common middle.
     """
-    bank, fresh = Bank.load(folder, space), Bank(space, seed)
+    bank = Bank.load(folder, space)
+    fresh = Bank(space, seed, kernel_transforms=bank.kernel_transforms)
     bank.seed = seed
     wanted = {**dict(fresh.shared.items()), **fresh.statistics._buffers}
     left: list[str] = []

@@ -37,7 +37,7 @@ _EXTRAS = {
     "parquet": ("pyarrow",),
     "postgresql": ("psycopg",),
     "ray": ("ray",),
-    "optuna": ("optuna",),
+    "optuna": ("optuna", "cmaes"),
 }
 _CORE = ("numpy", "safetensors", "scikit-learn", "scipy", "pillow", "sqlalchemy", "typer", "rich", "tomli-w", "psutil")
 # Before this version, two connections that checkpoint a write-ahead log at the same moment can corrupt the file.

@@ -86,7 +86,7 @@ def elastic(
 
 def _example(example: Tensor | Sequence[int]) -> Tensor:
     if isinstance(example, Tensor):
-        return example.cpu()
+        return example.detach().cpu().clone()
     return torch.randn(2, *example, generator=torch.Generator().manual_seed(0))
 
 

@@ -28,6 +28,7 @@ __all__ = ["checked_device", "measure_machine", "step_seconds", "unmeasured_mach
 
 # Less precise arithmetic and many small trials side by side have their price; they must earn it.
 _PRECISION_GAIN, _FORMAT_GAIN, _SLOTS_GAIN = 1.10, 1.03, 1.15
+_ALONE_GAIN = 1.25  # by which fewer threads must be faster for one training: other load slows several threads more
 _PROBE = 16
 
 _Stepper = Callable[[int | None], float]
@@ -145,7 +146,9 @@ def _choose_slots(
     best = max(rates, key=lambda threads: rates[threads] * (_SLOTS_GAIN if threads == cores else 1.0))
     listing = ", ".join(f"{cores // t} x {t} threads {rate:.1f}" for t, rate in rates.items())
     note = f"steps per second of trials side by side: {listing}"
-    single = max(rates, key=lambda threads: rates[threads] / (cores // threads))
+    single = max(
+        rates, key=lambda threads: rates[threads] / (cores // threads) * (_ALONE_GAIN if threads == cores else 1.0)
+    )
     return replace(machine, threads=best, slots=cores // best, single=single, notes=(*machine.notes, note))
 
 

@@ -65,8 +65,9 @@ class SharedEstimator:
         """The batches that statistics are measured on: training samples without augmentation, always the same."""
         feed = make_feed(self.task, Settings(augment="none"), self.machine, 1.0, None)
         generator = torch.Generator(self.machine.device).manual_seed(0)
-        order = feed.order(0, 0)[: self.samples]
-        return [feed.take(part, generator)[0] for part in torch.split(order, feed.batch)]
+        # Whole batches only: a last one of a few samples would count as much as the others, and one has no variance.
+        whole = max(1, min(self.samples, feed.steps * feed.batch) // feed.batch) * feed.batch
+        return [feed.take(part, generator)[0] for part in torch.split(feed.order(0, 0)[:whole], feed.batch)]
 
 
 def validation_score(bank: Bank, task: Task, machine: Machine, samples: int = 256) -> Score:
@@ -155,11 +156,11 @@ class _Trainee(nn.Module):
     def get_extra_state(self) -> Tensor:
         """Return what the sampler has learned, so that a checkpoint holds it."""
         data = self.sampler.to_json() if isinstance(self.sampler, Driven) else None
-        return torch.tensor(list(json.dumps(data).encode()), dtype=torch.uint8)
+        return torch.frombuffer(bytearray(json.dumps(data).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Teach the sampler what it had learned."""
-        data = json.loads(bytes(state.tolist()))
+        data = json.loads(state.cpu().numpy().tobytes())
         if isinstance(self.sampler, Driven) and data is not None:
             self.sampler.replay(data)
 

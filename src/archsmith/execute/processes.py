@@ -203,7 +203,10 @@ class Processes:
 
     def _give_ahead(self) -> None:
         """Send each busy worker its next trial, where trials are short."""
-        busy = [c for c in self._children if c.started_at and c.following is None and c.stopped_at is None]
+        soon = self.now() - _SHORT  # one that runs for longer already may be one of the long ones
+        busy = [
+            c for c in self._children if (c.started_at or 0) > soon and c.following is None and c.stopped_at is None
+        ]
         for child in busy[: len(self._waiting) if self.ahead else 0]:
             child.following = self._waiting.popleft()
             self._send(child, child.following)
@@ -244,7 +247,7 @@ class Processes:
                 self._bury(child, said.reason, said)
                 return
             elif child.trial is not None:
-                trial, begin = child.trial, child.started_at
+                trial, begin, asked = child.trial, child.started_at, child.stopped_at is not None
                 child.trial, child.following = child.following, None
                 child.started_at = child.stopped_at = None
                 child.given_at = self.now()
@@ -253,6 +256,11 @@ class Processes:
                 self._finish(trial, replace(said, seconds=spent))
                 if child.skipping:
                     self._bury(child, Reason.stopped)
+                    return
+                if asked and child.trial is not None:  # what asked the one to end may have reached the other
+                    self._waiting.appendleft(child.trial)
+                    child.trial = None
+                    self._bury(child)
                     return
         if dead or child.mute:
             self._bury(child)

@@ -137,7 +137,7 @@ def train_gates(
     if not repeatable:  # about: each step is taken twice, through most of the options
         typical = completed(work.space, {}, base)
         options = sum(len(d.options) for d in decisions.values()) / len(decisions)
-        epochs = max(1, min(epochs, round(left / (options * work.pace(typical)))))
+        epochs = max(1, min(epochs, round(work.shares.bank / (options * work.pace(typical)))))
     steps = max(1, len(work.task.train.y) // recipe.batch_size // 2)
     goal = _goal(work, base, decisions)
     penalty: dict[str, Any] = {} if goal is None else {"goal": goal}

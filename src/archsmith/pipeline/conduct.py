@@ -143,7 +143,8 @@ def _opened(
     request = replace(request, space=request.space or default_name(task.spec))
     space = find_space(folder, request, task.spec, given.space, given.trust)
     request = replace(request, objectives=resolve_objectives(request.objectives, main_objective(task)))
-    require(find(request.strategy), space, objectives=len(request.objectives), limits=bool(request.limits))
+    sought = {o.metric for o in request.objectives} | set(request.family)
+    require(find(request.strategy), space, objectives=len(sought), limits=bool(request.limits))
     if fresh and request.method:
         require_method(find_method(request.method), space, task.spec.input_shape)
     write_toml(folder / "run.toml", request.to_toml())

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from archsmith.errors import SpaceError
 from archsmith.pipeline.methods import Method, find_method, require_method
 from archsmith.pipeline.work import BEGUN, ETA, RUNGS, Work
+from archsmith.space import sample
 
 __all__ = ["LEAST_BANK", "LEAST_FIRST", "decided"]
 
 LEAST_FIRST = 0.25  # epochs at the lowest rung, below which first scores are hardly more than chance
 LEAST_BANK = 3.0  # epochs of a bank, below which its scores are not more than that either
+
+_DRAWN = 15  # random networks, by whose middle one the epochs of a bank are predicted
 
 
 def decided(work: Work) -> Method | None:
@@ -19,7 +24,8 @@ def decided(work: Work) -> Method | None:
 
     Candidates that are trained on their own have the truer scores. Where the search's share of the budget is so small
     that a dozen of them would see less than a quarter of the data once, one bank that sees all of it several times
-    tells more. The thresholds are a rule of thumb. Decided once in a run, after its machine was measured.
+    tells more. A bank trains networks of every size, so its epochs are predicted by the middle one of some random ones.
+    The thresholds are a rule of thumb. Decided once in a run, after its machine was measured.
     """
     known = work.journal.get("method")
     if known is None:
@@ -37,7 +43,9 @@ def _weighed(work: Work) -> dict[str, Any]:
     epoch = work.pace(work.probed.starts[0])
     price = 1 + sum((ETA**i - 0.5 * ETA ** (i - 1)) / ETA**i for i in range(1, RUNGS))
     first = work.shares.search / (BEGUN * price) / epoch
-    bank = work.shares.shared().bank / epoch
+    rng = np.random.default_rng([request.seed, 2])
+    typical = float(np.median([work.pace(sample(work.space, rng)) for _ in range(_DRAWN)]))
+    bank = work.shares.shared().bank / typical
     told = f"of {BEGUN} candidates each would see the data {first:.2g} times at first, one bank {bank:.2g} times"
     if first >= LEAST_FIRST or bank < LEAST_BANK:
         why = (

@@ -34,7 +34,9 @@ def candidates(work: Work) -> tuple[Arch, ...]:
     found: dict[Arch, None] = {}
     for bound in bounds:
         keeping = [t for t in tried if t.metrics[metric] <= bound]
-        best = next((t for t in keeping[:_TRIES] if _cost_of(work, t) <= bound), None)
+        # The best lie just below the limit, and may be above it on another day; the cheapest are not.
+        likely = [*keeping[:_TRIES], *sorted(keeping[_TRIES:], key=lambda t: t.metrics[metric])[:_TRIES]]
+        best = next((t for t in likely if _cost_of(work, t) <= bound), None)
         if best is not None:
             found[best.arch] = None
         elif bound == bounds[0] and tried:
@@ -70,6 +72,7 @@ def _cost_of(work: Work, trial: Trial) -> float:
     if metric != "latency_ms":
         assert work.screen is not None
         return work.screen(trial.arch)[metric]
-    if trial.arch.id not in work.latencies:
-        work.latencies[trial.arch.id] = work.latency(trial.arch)
-    return work.latencies[trial.arch.id]
+    known = work.journal.get("latencies") or {}  # a resumed run must choose as it did
+    if trial.arch.id not in known:
+        known = work.journal.put("latencies", {**known, trial.arch.id: work.latency(trial.arch)})
+    return float(known[trial.arch.id])

@@ -16,7 +16,7 @@ __all__ = ["PHASES", "Journal"]
 
 PHASES = "phases"
 _STATE, _ELAPSED = "state.json", "elapsed"
-_ONCE = ("check", "measure", "method", "bank", "plan")  # the rest is done again in another round
+_ONCE = ("check", "measure", "method", "given", "bank", "latencies", "plan")  # the rest is done again in another round
 
 
 @dataclass

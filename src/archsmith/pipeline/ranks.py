@@ -11,6 +11,7 @@ from typing import Any
 from archsmith.build.module import build
 from archsmith.estimate import Settings, SharedEstimator
 from archsmith.pipeline.comparisons import WINNER
+from archsmith.pipeline.finalists import TUNED
 from archsmith.pipeline.kept import Budget, train_kept
 from archsmith.pipeline.work import Work
 from archsmith.report.ranks import kendall, spearman
@@ -86,6 +87,8 @@ def pairs(work: Work, estimator: SharedEstimator) -> list[Standing]:
     name = work.objective.metric
     found = []
     for finalist in work.finalists:
+        if finalist.origin == TUNED:  # it began with the shared weights, so it says nothing about them
+            continue
         first = next((t for _, t in finalist.seeds if name in t.metrics), None)
         if first is not None and name in finalist.trial.metrics:
             shared, alone = finalist.trial.metrics[name], first.metrics[name]

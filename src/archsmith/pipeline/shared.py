@@ -27,10 +27,11 @@ from archsmith.spaces import starts, usual_training
 from archsmith.strategy import First, InTurn, Narrowed, RandomSearch, Sharing, Strategy, make
 from archsmith.trial import known_violation
 
-__all__ = ["ENOUGH", "RANDOM", "search_shared"]
+__all__ = ["ENOUGH", "LEAST_ASKED", "RANDOM", "search_shared"]
 
 RANDOM = "random search on the same bank"
 ENOUGH = 0.5  # of the epochs that a training wants, below which it had better begin with the shared weights
+LEAST_ASKED = 0.1  # of the time that is left, what a search on the bank gets however late it is
 
 
 def search_shared(work: Work, method: Method) -> None:
@@ -43,7 +44,9 @@ def search_shared(work: Work, method: Method) -> None:
         work.shares = work.shares.shared()
     if work.request.folds or work.request.executor in ("processes", "ray"):
         work.note("scores on shared weights are of one split, and measured in this process")
-    given = _given(work, method)
+    # Kept, since a latency measured on another day might give others, and what was trained would not fit them.
+    known = work.journal.get("given") or work.journal.put("given", Arch(_given(work, method)).to_json())
+    given = dict(Arch.from_json(known))
     recipe = Settings.from_values(settings(work.space, completed(work.space, work.probed.starts[0], given)))
     bank = _trained(work, method, recipe, given)
     _look(work, method, bank, given)
@@ -132,10 +135,9 @@ def _look(work: Work, method: Method, bank: Bank, given: dict[str, Answer]) -> N
     """Search on the bank, with random search beside, which is asked as often."""
     work.announce("search")
     estimator = SharedEstimator(work.task, bank, work.machine.alone())
-    share = min(
-        work.shares.search - work.clock.spent.get("search", 0.0),
-        work.clock.left(work.shares.final + work.shares.ship),
-    )
+    # A bank that took longer than planned, or was trained again after a kill, is worth nothing unless it is asked.
+    spare = max(work.clock.left(work.shares.final + work.shares.ship), LEAST_ASKED * work.clock.left(work.shares.ship))
+    share = min(work.shares.search - work.clock.spent.get("search", 0.0), spare)
     plan = work.journal.get("plan")
     if plan is None:
         first = [a.to_json() for a in _first(work, method)]
@@ -169,7 +171,8 @@ def _first(work: Work, method: Method) -> tuple[Arch, ...]:
     if method.kind == "gates":
         return work.preferred
     known = tuple(a for a in starts(work.space) if work.fits(a))
-    return (*known, *(work.probed.starts if work.probed.rare else ()))
+    # Of several limits, what was probed for keeps the strictest.
+    return (*known, *(work.probed.starts if work.probed.rare or work.request.family else ()))
 
 
 def _tuning(work: Work, bank: Bank) -> Callable[[Arch], nn.Module] | None:

@@ -25,12 +25,12 @@ FOR = "for"
 def family_folder(metric: str, bound: float) -> str:
     """Return the folder of the network for a limit, such as ``for/latency-5ms``."""
     words = {"latency_ms": "latency", "activation_bytes": "memory"}.get(metric, metric)
-    return f"{FOR}/{words}-{bound:g}{'ms' if metric == 'latency_ms' else ''}"
+    return f"{FOR}/{words}-{bound:.15g}{'ms' if metric == 'latency_ms' else ''}"
 
 
 def test_family(work: Work, test: Split) -> dict[str, dict[str, float]]:
     """Return the metrics on the test split, while it is open, of the network for each limit."""
-    return {f"{b:g}": measure(work.task, shipped(work.task, f.network), test) for b, f in work.family}
+    return {f"{b:.15g}": measure(work.task, shipped(work.task, f.network), test) for b, f in work.family}
 
 
 def ship_family(work: Work, tested: Mapping[str, Mapping[str, float]], facts: Facts) -> dict[float, Best]:
@@ -45,7 +45,7 @@ def ship_family(work: Work, tested: Mapping[str, Mapping[str, float]], facts: Fa
         root = work.folder / family_folder(metric, bound)
         network = shipped(work.task, finalist.network)
         known = {**finalist.metrics, **costs(network, shape)}
-        test = dict(tested[f"{bound:g}"])
+        test = dict(tested[f"{bound:.15g}"])
         arch = finalist.trial.arch
         after = work.task.postprocess
         text = shipped_source(

@@ -106,7 +106,6 @@ class Work:
     preferred: tuple[Arch, ...] = ()
     rivals: dict[str, Arch] = field(default_factory=dict)
     family: list[tuple[float, Finalist]] = field(default_factory=list)
-    latencies: dict[str, float] = field(default_factory=dict)
     archs: dict[str, Arch] = field(default_factory=dict)
     begin: Callable[[Arch], nn.Module] | None = None
     sharing: dict[str, Any] = field(default_factory=dict)

@@ -14,6 +14,9 @@ from archsmith.store.schema import Row
 __all__ = ["Spool"]
 
 
+_SEVERAL = ("note", "measured")  # kinds of which a trial may have more than one
+
+
 class Spool:
     """The file ``waiting.jsonl`` beside a log: events that could not be written, such as the result of a long trial
     that ended while another program had the log locked.
@@ -23,13 +26,14 @@ class Spool:
     """
 
     def __init__(self, mirror: Path) -> None:
-        self.path = mirror.with_name(mirror.name.replace("events", "waiting"))
+        name = mirror.name.replace("events", "waiting")
+        self.path = mirror.with_name(name if name != mirror.name else f"waiting.{name}")
         self.used = False
 
     def keep(self, rows: Sequence[Row], after: int) -> bool:
         """Keep rows that were to follow the event ``after``; return False where the disk does not take them either."""
         kept = [row for _, rows in self.read(after) for row in rows]
-        known = {(row["study"], row["kind"], row["trial"]) for row in kept if row["kind"] != "note"}
+        known = {(row["study"], row["kind"], row["trial"]) for row in kept if row["kind"] not in _SEVERAL}
         kept += [row for row in rows if (row["study"], row["kind"], row["trial"]) not in known]
         lines = [row_line({**row, "id": after + step, "sequence": 0}) for step, row in enumerate(kept, start=1)]
         try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from archsmith.space import Answer, Arch, Space, completed
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.protocol import Strategy
+from archsmith.strategy.protocol import Strategy, recommended
 from archsmith.trial import Proposal, Trial
 
 __all__ = ["Narrowed"]
@@ -45,6 +45,11 @@ class Narrowed:
     def tell(self, trial: Trial) -> None:
         """Pass the trial on, without the answers that were given beforehand."""
         self._inner.tell(self._narrowed(trial))
+
+    def recommend(self, trials: Sequence[Trial]) -> Trial | None:
+        """Return what the strategy inside recommends."""
+        found = recommended(self._inner, [self._narrowed(t) for t in trials])
+        return None if found is None else next(t for t in trials if t.number == found.number)
 
     def _narrowed(self, trial: Trial) -> Trial:
         left = Arch({key: answer for key, answer in trial.arch.items() if key not in self.answers})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.protocol import Strategy
+from archsmith.strategy.protocol import Strategy, recommended
 from archsmith.trial import Proposal, Trial
 
 __all__ = ["Sharing"]
@@ -49,3 +49,7 @@ class Sharing:
     def tell(self, trial: Trial) -> None:
         """Pass the trial on."""
         self._inner.tell(trial)
+
+    def recommend(self, trials: Sequence[Trial]) -> Trial | None:
+        """Return what the strategy inside recommends."""
+        return recommended(self._inner, trials)

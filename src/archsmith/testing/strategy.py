@@ -194,7 +194,7 @@ def replaying_restores(make: MakeStrategy) -> None:
     """A fresh copy that is told the log answers every ask as the first did, at every point, in whatever order."""
     for outcome in (_smooth, _troubled):
         for name, _, strategy in _each(make):
-            log = drive(strategy, 30, outcome, slots=4, batch=2)
+            log = drive(strategy, 24, outcome, slots=4, batch=2)
             copy, done = _fresh(strategy), 0
             for number, asked, running, proposals, told in log.asks:
                 for trial in log.told[done:told]:
