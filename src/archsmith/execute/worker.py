@@ -33,6 +33,7 @@ MARK = "ARCHSMITH_WORKER"
 """The environment variable by which what a worker started is known, whatever session it moved to."""
 
 _NOTE = "\n[the log was cut here, at its limit]\n"
+_LAST_BREATH = 1.0  # seconds that processes which were killed have to be gone
 _LOOK = 0.1  # seconds between two looks at the length of a log: a fast disk takes some 100 MB meanwhile
 
 
@@ -109,22 +110,37 @@ def sweep(leader: int, mark: str = "", strangers: set[int] | None = None) -> Non
     """Kill what a worker's trials started and left behind: its session but for itself, and whatever bears its mark.
 
     ``strangers`` are processes that were seen not to belong to it, and need no second look; it is kept up to date.
+    On Linux what was killed is waited for, a second at most: a signal on its way is no end yet.
     """
     if sys.platform == "linux":  # elsewhere there is no list to look through without help
         there = {int(name) for name in os.listdir("/proc") if name.isdecimal()} - {leader, os.getpid()}
         known = set() if strangers is None else strangers & there
+        killed: list[int] = []
         for pid in there - known:
             with contextlib.suppress(OSError):
                 if _belongs(pid, leader, mark):
                     os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
                     continue
             known.add(pid)
+        until = time.monotonic() + _LAST_BREATH
+        while any(map(_lives, killed)) and time.monotonic() < until:
+            time.sleep(0.002)
         if strangers is not None:
             strangers.clear()
             strangers.update(known)
     elif sys.platform != "win32" and leader != os.getpid():
         with contextlib.suppress(OSError):
             os.killpg(leader, signal.SIGKILL)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there and has not ended, reaped or not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return stat.rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _belongs(pid: int, session: int, mark: str) -> bool:
