@@ -20,11 +20,11 @@ _Leaf = tuple[nn.Module, tuple[int, ...]]
 class LatencyTable:
     """Milliseconds of single layers, by what they are and the shape of their input, measured when first asked for.
 
-    Give it to ``expected_cost`` as the metric. A layer is a module without modules in it, or with parameters of its own
-    outside of them; what a block computes between its layers, such as a sum, is not seen, and neither is what layers
-    save when they run one after the other. So a total ranks networks, and the latency of the one that is chosen is to
-    be measured; see ``latency``. ``measure`` takes a layer and the shape of its input, and returns milliseconds, on
-    another machine perhaps. ``entries`` are JSON-ready; a table can be made of them again.
+    Give it to ``expected_cost`` as the metric. A layer is a module without modules in it, or one of torch's with
+    parameters of its own; what a block computes between its layers, such as a sum, is not seen, and neither is what
+    layers save when they run one after the other. So a total ranks networks, and the latency of the one that is chosen
+    is to be measured; see ``latency``. ``measure`` takes a layer and the shape of its input, and returns milliseconds,
+    on another machine perhaps. ``entries`` are JSON-ready; a table can be made of them again.
     """
 
     def __init__(
