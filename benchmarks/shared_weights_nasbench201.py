@@ -3,13 +3,14 @@
 Banks of the cell space are trained on CIFAR-10 at a reduced size, by uniform and by fair sampling. Random cells are
 scored on them with statistics of their own (recalibrated) and with the running statistics that all paths share, and
 the scores are compared with the table's test accuracy after 200 epochs at the full size; beside them the counts of
-parameters and multiply-adds, which cost nothing. Then, with several seeds, what random search on the uniform bank,
-DARTS and GDAS choose, with the table's accuracy of it. What was done is kept in the output folder, so that a run that
-was stopped goes on where it was.
+parameters and multiply-adds, which cost nothing, and some of the cells trained on their own at the reduced size: what
+can be known there at best. Then, with several seeds, what random search on the uniform bank, DARTS and GDAS choose,
+with the table's accuracy of it. What was done is kept in the output folder, so that a run that was stopped goes on
+where it was.
 
     python benchmarks/shared_weights_nasbench201.py --data DIR [--out DIR] [--images 6000] [--size 16] [--width 8]
         [--cells 1] [--epochs 30] [--search-epochs 8] [--scored 200] [--seeds 3] [--fair-seeds 1]
-        [--methods darts,gdas]
+        [--alone 30] [--alone-epochs 8] [--methods darts,gdas]
 
 ``--data`` holds ``cifar10_train_jpeg.npz``: JPEG files one after the other as ``data``, with ``offsets`` and
 ``labels``.
@@ -31,8 +32,18 @@ import torch
 from PIL import Image
 from scipy.stats import spearmanr
 
-from archsmith.build import RELAXATIONS, Bank, Gates, relaxable
-from archsmith.estimate import Machine, Settings, SharedEstimator, evaluate, fair, search_gates, train_bank, uniform
+from archsmith.build import RELAXATIONS, Bank, Gates, build, relaxable
+from archsmith.estimate import (
+    Machine,
+    Settings,
+    SharedEstimator,
+    evaluate,
+    fair,
+    search_gates,
+    train,
+    train_bank,
+    uniform,
+)
 from archsmith.estimate.feed import make_feed
 from archsmith.space import Arch, Space, enumerate_archs, sample
 from archsmith.spaces.cell import cell_model
@@ -53,7 +64,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("shared_weights_nasbench201"))
     parser.add_argument("--methods", default="darts,gdas")
     numbers = {"images": 6000, "size": 16, "width": 8, "cells": 1, "epochs": 30, "search-epochs": 8, "scored": 200}
-    for name, default in {**numbers, "seeds": 3}.items():
+    numbers |= {"alone": 30, "alone-epochs": 8, "seeds": 3}
+    for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--fair-seeds", type=int, default=1)
     parser.add_argument("--gate-rate", type=float, default=3e-3)
@@ -79,6 +91,7 @@ def main() -> None:
 
     for name in PATHS:
         bank(name, 0)
+    stage("alone", partial(alone, space, task, cells[: args.alone], args))
     for seed in range(args.seeds):
         for method in args.methods.split(","):
             stage(f"{method} {seed}", partial(derived, space, task, method, seed, args))
@@ -148,6 +161,22 @@ def trained(space: Space, task: Task, name: str, seed: int, args: argparse.Names
     return bank
 
 
+def alone(space: Space, task: Task, cells: list[Arch], args: argparse.Namespace) -> Any:
+    """Train cells on their own at the reduced size: what ranks are worth there without sharing weights."""
+    options = {"machine": MACHINE, "seed": 0, "epochs": args.alone_epochs}
+    trained = [train(build(space, arch, seed=0), task, RECIPE, **options) for arch in cells]
+    scores = [found.metrics["accuracy"] for found in trained]
+    test = [TEST[TABLE.row(arch)] for arch in cells]
+    best = cells[int(np.argmax(scores))]
+    return {
+        "spearman": float(spearmanr(scores, test)[0]),
+        "mean_score": float(np.mean(scores)),
+        "chosen": cell_text(best),
+        "test": float(TEST[TABLE.row(best)]),
+        "alone": scores,
+    }
+
+
 def share_statistics(bank: Bank, task: Task, seed: int, steps: int = 200) -> None:
     """Let the norms keep what random paths leave in them, one after the other, as where they belong to all paths."""
     feed = make_feed(task, RECIPE, MACHINE, 1.0, None)
@@ -208,6 +237,14 @@ def report(results: dict[str, Any], cells: list[Arch]) -> None:
             label = f"{name}, {'recalibrated' if kind == 'scores' else 'shared statistics'}"
             print(f"{label:34} {np.mean(whole):7.3f} {np.mean(half):12.3f} {size:12.3f}   {chosen}   (of each seed: "
                   f"{', '.join(f'{w:.3f}' for w in whole)})")  # fmt: skip
+    own = results["alone"]["alone"]
+    few = test[: len(own)]
+    print(f"{f'{len(own)} cells trained on their own':34} {spearmanr(own, few)[0]:7.3f} {better_half(own, few):12.3f}"
+          f" {spearmanr(own, params[: len(own)])[0]:12.3f}   {few[int(np.argmax(own))]:.2f}")  # fmt: skip
+    for key, r in results.items():  # the same cells, on the banks
+        if "scores" in r:
+            print(f"  the same on the bank {key:11} {spearmanr(r['scores'][: len(own)], few)[0]:7.3f}, "
+                  f"with them {spearmanr(r['scores'][: len(own)], own)[0]:.3f}")  # fmt: skip
     print()
     for key, r in results.items():
         print(f"{key:12} {r['test']:6.2f}   {r['chosen']}   {r['cpu_seconds'] / 60:.1f} CPU minutes")
