@@ -89,9 +89,9 @@ def main() -> None:
     def bank(name: str, seed: int) -> None:
         stage(f"{name} {seed}", partial(ranks, space, task, name, seed, cells, args))
 
+    stage("alone", partial(alone, space, task, cells[: args.alone], args))
     for name in PATHS:
         bank(name, 0)
-    stage("alone", partial(alone, space, task, cells[: args.alone], args))
     for seed in range(args.seeds):
         for method in args.methods.split(","):
             stage(f"{method} {seed}", partial(derived, space, task, method, seed, args))
