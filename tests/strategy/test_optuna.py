@@ -56,6 +56,24 @@ def test_what_samplers_keep_is_rebuilt(settings: tuple[str, dict[str, int]], law
     law(lambda space: OptunaSampler(space, *settings))
 
 
+def test_cmaes_learns_on_numbers_and_shuns_what_breaks_a_limit() -> None:
+    pytest.importorskip("cmaes")
+    space = Space(x=real(-1.0, 1.0, name="x"), y=real(-1.0, 1.0, name="y"))
+
+    def tried(strategy: OptunaSampler | RandomSearch) -> list[float]:
+        distances = []
+        for number in range(60):
+            (proposal,) = strategy.ask(1, np.random.default_rng(number), ())
+            x, y = float(str(proposal.arch["x"])), float(str(proposal.arch["y"]))
+            distances.append(abs(x - 0.5) + abs(y - 0.2))
+            beyond = max(0.0, x - 0.6)  # a limit, just beyond the best
+            strategy.tell(Trial(number, proposal, "complete", losses=(distances[-1],), violation=beyond))
+        return distances
+
+    found, random = tried(OptunaSampler(space, "cmaes")), tried(RandomSearch(space))
+    assert np.median(found[-20:]) < 0.5 * np.median(random)
+
+
 def test_tpe_learns_and_repeats_nothing() -> None:
     done = searched(OptunaSampler(SPACE, "tpe"), 50)
     assert len({t.arch for t in done}) == 50

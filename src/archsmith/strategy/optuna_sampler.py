@@ -166,7 +166,10 @@ class OptunaSampler:
             return
         study.sampler = self._made(index)
         asked = self._rehearsed(study, trial.arch)
-        asked.set_constraint("limits", min(trial.violation, 1e9))
+        if self.sampler == "cmaes":  # it knows no constraints: what breaks a limit is worse than anything else
+            values = [1e9 if trial.violation > 0 else value for value in values]
+        else:
+            asked.set_constraint("limits", min(trial.violation, 1e9))
         study.tell(asked, values)
         due = study.ask()
         _ = due.relative_params  # a generation that is due is formed now
