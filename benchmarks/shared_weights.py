@@ -51,7 +51,7 @@ class Round:
 
 def stepper(owner: nn.Module, x: Tensor, y: Tensor) -> Step:
     optimizer = make_optimizer(owner, SETTINGS)
-    follow(optimizer, owner.parameters())
+    follow(optimizer, owner.named_parameters())
     parameters = list(owner.parameters())
 
     def step(network: Callable[[Tensor], Tensor]) -> None:

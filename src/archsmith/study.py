@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from archsmith.execute.protocol import Evaluation
 from archsmith.space import Arch, Space, described, differences
 from archsmith.store import MemoryStore, SQLiteStore, Store
 from archsmith.strategy import Strategy, require
+from archsmith.strategy.sharing import weights_of
 from archsmith.trial import (
     Event,
     Objective,
@@ -34,12 +35,24 @@ from archsmith.trial import (
     order,
 )
 
-__all__ = ["Study"]
+__all__ = ["Checked", "Study"]
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2
 _Kind = tuple[str, tuple[tuple[str, float], ...]]
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """An evaluation that cannot serve every space, and says so when a study is made with it."""
+
+    def check(self, space: Space, weights: str, /) -> None:
+        """Raise ``SpaceError`` for a space that it cannot measure, with the path in the expression and the remedy.
+
+        ``weights`` is the folder of the bank that the strategy's proposals are to be measured on; "" for none.
+        """
+        ...
 
 
 class Study:
@@ -50,6 +63,9 @@ class Study:
     metrics known before training: a trial that breaks a limit by them is recorded ``infeasible`` and never run.
     ``key(arch)`` is equal for architectures that are the same network and training (``arch.id`` without it): a trial
     whose key was measured at the same fidelity is recorded ``cached`` and never run.
+
+    An evaluation that cannot serve every space may have a ``check``; see ``Checked``. Shared weights have one: what no
+    bank can lend is refused here, before anything runs.
 
     Opening a study whose log exists replays it: the strategy is told every trial again, in order, trials that were
     asked and never ended are run again under their numbers, and the search goes on as if it had not stopped. Metrics
@@ -95,6 +111,9 @@ class Study:
                 raise UsageError("A study needs an evaluate function of (proposal, run), or an executor that has one.")
             executor = Inline(evaluate, self.folder, seed=seed, interrupted=self._stopping)
             self._own.append(executor)
+        measures = getattr(executor, "evaluate", None)
+        if isinstance(measures, Checked):
+            measures.check(space, weights_of(strategy))
         if store is None:
             store = MemoryStore() if self.folder is None else SQLiteStore(self.folder / "store.sqlite")
             self._own.append(store)

@@ -101,3 +101,29 @@ def test_an_order_that_would_change_a_network_is_taken_back() -> None:
     before = {name: value.clone() for name, value in bank.state_dict().items()}
     assert sort_channels(bank, X) == {"width": "the networks would compute something else"}
     assert all(torch.equal(before[name], value) for name, value in bank.state_dict().items())
+
+
+class Scaled(nn.Module):
+    """Channels that only vectors know of."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.rand(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x.mean((2, 3)).sum(1, keepdim=True) * self.scale).sum(1)
+
+
+def test_channels_that_only_vectors_know_are_sorted_by_these() -> None:
+    bank = Bank(Space(model=call(Scaled, width)))
+    assert sort_channels(bank, X) == {"width": ""}
+    scale = bank.extract(Arch({"width": 8})).scale.detach()
+    assert torch.equal(scale, scale.sort(descending=True).values)
+
+
+def test_an_order_is_taken_back_however_small_the_results_are() -> None:
+    parts = [call(nn.Conv2d, 3, width, 3), call(nn.Conv2d, width, width, 1, groups=2), call(nn.Flatten)]
+    bank = Bank(Space(model=call(nn.Sequential, *parts)))
+    for parameter in bank.parameters():
+        parameter.data *= 1e-5
+    assert sort_channels(bank, X)["width"] != ""

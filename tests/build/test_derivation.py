@@ -113,6 +113,27 @@ def test_what_is_derived_is_the_best_by_the_gates_that_meets_the_limit(seed: int
         derive_within(gates, [(cost, 10)])
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_a_limit_is_kept_exactly_in_any_unit(unit: float) -> None:
+    layers = {f"w{n}": call(nn.Linear, 8, 8, bias=bool(n)) for n in range(2)}
+    space = Space(model=call(nn.Sequential, *(choice(name=f"layer{i}", **layers) for i in range(3))))
+    gates = gates_of(space)
+    for logits in gates.logits.values():
+        logits.data = torch.tensor([0.0, 1.0])
+    sizes = {True: unit * (1 + 1e-8), False: unit}  # differ by less than a solver sees
+
+    def costs(network: nn.Module) -> dict[nn.Module, float]:
+        own = {m: sizes[m.bias is not None] if isinstance(m, nn.Linear) else 0.0 for m in network.modules()}
+        return {m: sum(own[inner] for inner in m.modules()) for m in own}
+
+    expected = expected_cost(space, gates, (8,), costs)
+    for most, wide in ((3 * unit, 0), (unit * (3 + 1.5e-8), 1), (unit * (3 + 4e-8), 3)):
+        answers = list(derive_within(gates, [(expected, most)]).values())
+        assert answers.count("w1") == wide
+    with pytest.raises(LimitError):
+        derive_within(gates, [(expected, 2.9 * unit)])
+
+
 def test_several_limits_hold_at_once_on_a_whole_space() -> None:
     gates = gates_of(CELLS)
     gates.logits["edge01"].data[3] = 10.0  # a convolution that is more than there is room for

@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.build import RELAXATIONS, Bank, Gates, partial_channels, relax, relaxable
+from archsmith.build import RELAXATIONS, Bank, Gates, expected_cost, partial_channels, relax, relaxable
 from archsmith.errors import SpaceError
 from archsmith.space import Arch, Space, call, choice
 from archsmith.spaces.cell import cell_model
-from archsmith.spaces.darts import darts_model
 from archsmith.spec import Spec
 
 SPEC = Spec("image", "classification", (3, 8, 8), 10, 100)
@@ -37,7 +36,7 @@ def test_one_part_is_the_plain_mixture_and_several_are_slices_of_it() -> None:
 
 
 def test_partial_channels_multiply_less_and_train_the_bank_in_place() -> None:
-    space = Space(model=darts_model(SPEC, 8, 3, every_edge=True))
+    space = Space(model=cell_model(SPEC, width=8, cells=1))
     bank = Bank(space, survey=False)
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     counted = []
@@ -60,10 +59,10 @@ def test_edges_of_one_node_compete_and_one_hot_gates_do_not() -> None:
     gates.draw()
     shares = gates.shares()
     for keys in nodes:
-        sums = [gates.weights[key].sum().item() for key in keys]
-        assert sum(sums) == pytest.approx(1.0)
-        assert [sum(shares[key]) for key in keys] == pytest.approx(sums)
-    assert gates.weights["edge01"].sum().item() == pytest.approx(1.0)
+        heard = [gates.scaled(key, torch.ones(())).item() for key in keys]
+        assert sum(heard) == pytest.approx(1.0)
+        assert [sum(shares[key]) for key in keys] == pytest.approx(heard)
+    assert sum(shares["edge01"]) == pytest.approx(1.0) == gates.scaled("edge01", torch.ones(())).item()
     relax(Bank(space), gates)(torch.randn(2, 3, 8, 8)).sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in gates.parameters())
     arch = {key: "skip_connect" for key in gates.decisions}
@@ -71,6 +70,35 @@ def test_edges_of_one_node_compete_and_one_hot_gates_do_not() -> None:
     assert all(weights.sum().item() == 1.0 for weights in gates.weights.values())
     with pytest.raises(SpaceError, match="names 'edge21', which is not mixed"):
         gates_of(space, nodes=[["edge21"]])
+
+
+class Added(nn.Module):
+    """A node of two edges."""
+
+    def __init__(self, one: nn.Module, two: nn.Module) -> None:
+        super().__init__()
+        self.one, self.two = one, two
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.one(x) + self.two(x)
+        return out
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_a_node_listens_to_the_whole_of_an_edge_and_does_not_make_it_cheaper(parts: int) -> None:
+    options = {"conv": call(nn.Conv2d, 8, 8, 3, padding=1), "skip": call(nn.Identity)}
+    space = Space(model=call(Added, *(choice(name=name, **options) for name in ("one", "two"))))
+    bank, x = Bank(space), torch.randn(2, 8, 5, 5, generator=torch.Generator().manual_seed(0))
+    results, costs = [], []
+    for nodes in ([], [["one", "two"]]):
+        gates = gates_of(space, nodes=nodes, mix=partial_channels(parts))
+        for parameter in gates.parameters():
+            parameter.data.zero_()
+        gates.draw()
+        results.append(relax(bank, gates)(x))
+        costs.append(torch.as_tensor(expected_cost(space, gates, (8, 5, 5))(gates.weights)).item())
+    torch.testing.assert_close(2 * results[1], results[0])
+    assert costs == [8 * 8 * 9 * 25] * 2
 
 
 class Own(nn.Module):

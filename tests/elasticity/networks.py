@@ -258,6 +258,19 @@ class Gated(nn.Module):
         return self.end(F.adaptive_avg_pool2d(x, 4).reshape(-1, 128))
 
 
+class Pooled(nn.Module):
+    """Pools by a norm and by maxima, and makes numbers of its own, of one precision."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.end = nn.Conv2d(1, 16, 3), nn.Linear(16, 5)
+
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        highest = x.max(3, keepdim=True)[0].max(2, keepdim=True)[0].flatten(1)
+        return self.end(x.norm(2, (2, 3)) + highest) @ torch.eye(5)
+
+
 class Branching(nn.Module):
     """Looks at numbers."""
 

@@ -29,6 +29,7 @@ EXAMPLES = {
     "Recurrent": (4, 6),
     "Reused": torch.arange(14).view(2, 7) % 11,
     "Gated": IMAGE,
+    "Pooled": IMAGE,
 }
 
 
@@ -114,6 +115,7 @@ def test_every_kind_of_decision_is_found() -> None:
     assert decisions["MobileNet"]["features.0.width"] == (1, 2, 3, 4)  # groups of two channels
     assert "blocks.0.mlp.0.width" in decisions["Transformer"] and "blocks.0-1.depth" in decisions["Transformer"]
     assert "encoder.0.width" in decisions["Encoder"]
+    assert decisions["Pooled"].keys() == {"conv.width"}
     assert {"again.0.width", "first.0.width"} & {*decisions["Reused"]}
     assert {"block1.width", "block1-block2.depth"} & {*decisions["Table"]}
 
@@ -125,6 +127,19 @@ def test_what_cannot_vary_is_listed_with_the_reason() -> None:
     assert "goes into lstm" in reasons["Recurrent"]["before"]
     assert "written as the number" in reasons["Gated"]["down"] and "networks.py:" in reasons["Gated"]["down"]
     assert "written as the number" in reasons["Transformer"]["blocks.0.attention.qkv"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_width_varies_or_is_listed_with_the_reason(name: str) -> None:
+    _, found = made(name)
+    least = {k: v if k.endswith(".depth") else min(found.space.decisions[k].options) for k, v in found.arch.items()}
+    with torch.device("meta"):
+        full, small = (dict(build(found.space, archsmith.Arch(a)).named_modules()) for a in (found.arch, least))
+    listed = {fixed.path for fixed in found.fixed if fixed.reason}
+    for path, layer in full.items():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            varies = small[path].weight.shape[0] < layer.weight.shape[0]  # type: ignore[union-attr,operator]
+            assert varies != any(f"{path}.".startswith(f"{one}.") for one in listed), path
 
 
 def test_without_order_the_network_is_the_same_to_the_last_bit() -> None:

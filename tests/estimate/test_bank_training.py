@@ -1,5 +1,6 @@
 """How a bank is trained: in bfloat16, with clipping, with an average of its weights, on several processes."""
 
+import copy
 import multiprocessing
 import os
 from pathlib import Path
@@ -13,7 +14,10 @@ from torch import distributed, nn
 from archsmith.build import Bank
 from archsmith.errors import UsageError
 from archsmith.estimate import Machine, Settings, SharedEstimator, sandwich, train_bank
-from archsmith.space import Arch, Space, call, choice
+from archsmith.estimate.feed import make_feed
+from archsmith.estimate.optimizer import make_optimizer
+from archsmith.estimate.step import make_loss
+from archsmith.space import Arch, Space, call, choice, largest
 from archsmith.task import Task
 
 MACHINE = Machine(threads=1)
@@ -49,6 +53,86 @@ def test_the_gradient_of_a_step_is_clipped_over_the_whole_bank(images: Task) -> 
     pairs = zip(before.parameters(), after.parameters(), strict=True)
     moved = torch.cat([(a - b).detach().flatten() for a, b in pairs]).norm()
     assert float(moved) == pytest.approx(1e-3, rel=0.01)
+
+
+def test_a_bank_decays_what_a_network_of_its_own_would() -> None:
+    grouped = call(nn.Conv2d, 4, 8, 3, groups=choice(2, 4, name="groups"))
+    heads = call(nn.MultiheadAttention, 8, choice(2, 4, name="heads"))
+    space = Space(model=call(nn.ModuleList, [grouped, heads, call(nn.LSTM, 8, WIDTH), call(nn.BatchNorm2d, WIDTH)]))
+    bank = Bank(space)
+    decayed = {id(p) for p in make_optimizer(bank, RECIPE).param_groups[0]["params"]}
+    places = [place for place in bank.places(largest(space)) if place.learned]
+    assert {place.names[0] for place in places if id(bank.shared[place.key]) in decayed} == {
+        name for name, p in bank.extract(largest(space)).named_parameters() if p.ndim > 1
+    }
+
+
+def stepped(task: Task, archs: list[Arch]) -> tuple[Bank, dict[Arch, dict[str, torch.Tensor]]]:
+    """How far a bank's numbers move in one plain step on these networks, and each network's own gradients."""
+    settings = Settings(lr=1.0, momentum=0.0, weight_decay=0.0, batch_size=512, augment="none", warmup=0, clip=0.0)
+    bank = Bank(SPACE)
+    own = {}
+    feed = make_feed(task, settings, MACHINE, 1.0, None)
+    x, y = feed.take(feed.order(0, 0), torch.Generator())
+    for arch in archs:
+        network = bank.extract(arch).train()
+        make_loss(network, task, settings, MACHINE, torch.Generator())(x, y).backward()  # type: ignore[no-untyped-call]
+        own[arch] = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    moved = copy.deepcopy(bank)
+    trained(task, settings, bank, sampler=lambda *_: archs)
+    for target, after in zip(moved.parameters(), bank.parameters(), strict=True):
+        target.data -= after.data
+    return moved, own
+
+
+def test_a_step_moves_each_number_by_the_mean_gradient_of_the_networks_that_have_it(images: Task) -> None:
+    moved, own = stepped(images, [SMALL, LARGE])
+    small, expected = own[SMALL], own[LARGE]
+    expected["0.weight"][:4, :, 1:4, 1:4] = (expected["0.weight"][:4, :, 1:4, 1:4] + small["0.weight"]) / 2
+    expected["0.bias"][:4] = (expected["0.bias"][:4] + small["0.bias"]) / 2
+    expected["4.weight"][:, :16] = (expected["4.weight"][:, :16] + small["4.weight"]) / 2
+    expected["4.bias"] = (expected["4.bias"] + small["4.bias"]) / 2
+    for name, value in moved.extract(LARGE).named_parameters():
+        torch.testing.assert_close(value.detach(), expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_gradient_stays_where_it_was_when_its_tensor_grows() -> None:
+    bank = Bank(SPACE, survey=False)
+    bank.lend(SMALL)(torch.randn(3, 1, 9, 9, generator=torch.Generator().manual_seed(0))).square().sum().backward()
+    before = {key: p.grad.clone() for key, p in bank.shared.items() if p.grad is not None}
+    bank.reserve(LARGE)
+    after = {key: p.grad for key, p in bank.shared.items()}
+    key = next(key for key in before if "weight" in key and before[key].ndim == 4)
+    assert after[key].shape == (8, 1, 5, 5) and torch.equal(after[key][:4, :, 1:4, 1:4], before[key])
+    assert all(torch.equal(after[k][after[k] != 0], value[value != 0]) for k, value in before.items())
+
+
+def test_a_training_in_which_the_bank_grew_goes_on_exactly(images: Task, tmp_path: Path) -> None:
+    settings = Settings(lr=0.1, batch_size=32, augment="none", warmup=5, ema=0.9)
+    size = [SMALL, Arch({**LARGE, "kernel": 3}), LARGE]
+
+    def run(bank: Bank, last: int = 1000, **options: Any) -> dict[str, torch.Tensor]:
+        stops = iter([False] * last + [True] * 1000)
+        trained(
+            images,
+            settings,
+            bank,
+            epochs=2,
+            sampler=lambda space, rng, progress: [size[int(3 * progress)], SMALL],
+            interrupted=lambda: next(stops),
+            **options,
+        )
+        return bank.state_dict()
+
+    def begun(seed: int = 0) -> Bank:
+        return Bank(SPACE, seed, survey=False)
+
+    whole = run(begun())
+    for last, again in ((7, begun(5)), (11, Bank(SPACE, 5))):  # after one tensor grew, and after all did
+        place = tmp_path / str(last)
+        run(begun(), last, checkpoint=place)
+        resumed = run(again, resume=place)
+        assert resumed.keys() == whole.keys() and all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
 def test_an_average_follows_a_bank_that_grows_while_it_trains(images: Task) -> None:

@@ -161,6 +161,20 @@ def test_goals_weigh_the_cost_as_they_say() -> None:
     assert weights["a"].grad is not None and weights["a"].grad[1] > weights["a"].grad[0] > 0
 
 
+@pytest.mark.parametrize("cost", [0.001, 0.4, 0.99, 1.0, 1.01, 3.0, 500.0])
+def test_a_goal_rises_with_the_cost_and_says_the_same_in_any_unit(cost: float) -> None:
+    for scale, power in ((0.2, 0.6), (1.0, 0.3)):
+        values, slopes = [], []
+        for unit in (1e-6, 1.0, 1e6):
+            weights = {"a": torch.ones((), requires_grad=True)}
+            goal = multiplied(lambda w, unit=unit: cost * unit * w["a"], scale, power, unit)
+            value = goal(torch.tensor(2.0), weights)
+            values.append(value.item())
+            slopes.append(torch.autograd.grad(value, weights["a"])[0].item())
+        assert values == pytest.approx([values[1]] * 3, rel=1e-5) and slopes == pytest.approx([slopes[1]] * 3, rel=1e-4)
+        assert slopes[0] > 0 and (values[1] > 2.001 * scale) == (cost > 1)
+
+
 @pytest.mark.parametrize("name", ["darts", "gdas", "fbnet", "proxyless"])
 def test_where_accuracy_is_constant_every_method_finds_the_fastest_path(name: str, images: Task) -> None:
     blank = [call(Nothing), call(nn.Sequential, *[call(Nothing)] * 2), call(nn.Sequential, *[call(Nothing)] * 3)]
@@ -170,7 +184,7 @@ def test_where_accuracy_is_constant_every_method_finds_the_fastest_path(name: st
     )
 
     def milliseconds(network: nn.Module) -> dict[nn.Module, float]:
-        return {m: 1.0 + 1.0 * sum(isinstance(each, Nothing) for each in m.modules()) for m in network.modules()}
+        return {m: 0.01 + 0.01 * sum(isinstance(each, Nothing) for each in m.modules()) for m in network.modules()}
 
     _, found = search_by(
         name,

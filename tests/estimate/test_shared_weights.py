@@ -7,21 +7,23 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.build import RELAXATIONS, Bank, Gates, expected_cost, recalibrate, relaxable
-from archsmith.errors import UsageError
+from archsmith.build import RELAXATIONS, Bank, Gates, expected_cost, partial_channels, recalibrate, relaxable
+from archsmith.errors import SpaceError, StoreError, UsageError
 from archsmith.estimate import (
     Machine,
     Settings,
     SharedEstimator,
+    TrainEstimator,
     added,
     evaluate,
     fair,
     sandwich,
+    search_by,
     search_gates,
     train_bank,
 )
-from archsmith.space import Space, call, choice, enumerate_archs
-from archsmith.strategy import RandomSearch
+from archsmith.space import Arch, Space, call, choice, enumerate_archs
+from archsmith.strategy import RandomSearch, Sharing, SuccessiveHalving
 from archsmith.study import Study
 from archsmith.task import Task
 from archsmith.testing.estimator import ESTIMATOR_LAWS, EstimatorLaw
@@ -62,6 +64,7 @@ RELAXED = Space(
         nn.Sequential, BODY, call(nn.ReLU), call(nn.AdaptiveAvgPool2d, 2), call(nn.Flatten), call(nn.Linear, 32, 4)
     )
 )
+BY_RUN = Space.from_function(lambda pick: nn.Sequential(nn.Flatten(), nn.Linear(144, pick("width", 4, 8))))
 RECIPE = Settings(lr=0.1, batch_size=32, augment="none", warmup=5)
 MACHINE = Machine(threads=1)
 
@@ -147,6 +150,44 @@ def test_mixed_samples_cannot_be_taught_by_the_largest_network(images: Task) -> 
         train_bank(
             Bank(SPACE), images, Settings(mixup=0.2), machine=MACHINE, seed=0, epochs=1, sampler=sandwich, distil=True
         )
+
+
+def test_what_no_bank_can_lend_is_refused_when_the_study_is_made(images: Task, tmp_path: Path) -> None:
+    kernel = choice(2, 3, name="kernel")
+    space = Space(model=call(nn.Sequential, call(nn.Conv2d, 1, 4, kernel), call(nn.AdaptiveAvgPool2d, 1)))
+    words = r"made at model/0\) cannot be shared.*must be odd, or all even"
+    with pytest.raises(SpaceError, match=words):
+        Bank(space)
+    bank = Bank(space, survey=False)
+    bank.reserve(Arch({"kernel": 3}))
+    with pytest.raises(SpaceError, match=words):
+        Study(space, RandomSearch(space), SharedEstimator(images, bank, MACHINE))
+    bank.save(tmp_path)
+    trained_alone = TrainEstimator(images, space, MACHINE, full_epochs=1)
+    sharing = SuccessiveHalving(Sharing(RandomSearch(space), weights=str(tmp_path)))
+    with pytest.raises(SpaceError, match=words):
+        Study(space, sharing, trained_alone)
+    with pytest.raises(StoreError, match="no usable bank"):
+        Study(space, Sharing(RandomSearch(space), weights=str(tmp_path / "none")), trained_alone)
+    Study(space, RandomSearch(space), trained_alone).close()
+    with pytest.raises(SpaceError, match=r"made at model\) has no size before the first batch.*LazyLinear"):
+        Bank(Space(model=call(nn.LazyLinear, choice(2, 3, name="width"))))
+
+
+@pytest.mark.parametrize("method", ["gdas", "darts", "pcdarts"])
+def test_options_that_cannot_be_added_up_are_refused_before_the_first_step(method: str, images: Task) -> None:
+    options = {"same": call(nn.Conv2d, 4, 4, 3, padding=1), "smaller": call(nn.Conv2d, 4, 4, 3)}
+    body = [call(nn.Conv2d, 1, 4, 1), choice(name="kind", **options), call(nn.AdaptiveAvgPool2d, 1)]
+    space = Space(model=call(nn.Sequential, *body, call(nn.Flatten)))
+    for gates in (
+        Gates(relaxable(space).values(), RELAXATIONS[method]),
+        Gates(relaxable(space).values(), RELAXATIONS[method], mix=partial_channels(4)),
+    ):
+        with pytest.raises(SpaceError, match=r"options at model/1 cannot be mixed.*projection of their own"):
+            search_gates(Bank(space), gates, images, RECIPE, machine=MACHINE, seed=0, epochs=1)
+        assert not gates.weights
+    with pytest.raises(SpaceError, match="define-by-run space cannot be relaxed"):
+        search_by(method, Bank(BY_RUN), images, RECIPE, machine=MACHINE, seed=0, epochs=1)
 
 
 def searched(task: Task, method: str, **options: Any) -> str:

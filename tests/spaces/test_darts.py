@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from archsmith.build import RELAXATIONS, Bank, Gates, build, meta_cost, relax, relaxable
+from archsmith.build import RELAXATIONS, Bank, Gates, Mixed, build, expected_cost, meta_cost, relax, relaxable
 from archsmith.errors import SpaceError
-from archsmith.space import Arch, Space, check, count, sample
+from archsmith.space import Arch, Space, call, check, choice, completed, count, sample
 from archsmith.spaces.darts import DARTS_OPERATIONS, darts_arch, darts_model, strongest_edges
 from archsmith.spec import Spec
 
@@ -70,7 +70,7 @@ def test_the_network_with_every_edge_relaxes_and_what_it_derives_is_in_the_space
     gates = Gates(relaxable(full).values(), RELAXATIONS["darts"])
     assert len(gates.parameters()) == 28
     gates.draw()
-    relax(Bank(full), gates)(torch.randn(2, 1, 12, 12)).sum().backward()
+    relax(Bank(full, survey=False), gates)(torch.randn(2, 1, 12, 12)).sum().backward()
     assert all(logits.grad is not None for logits in gates.parameters())
     shares = {key: logits.softmax(-1).tolist() for key, logits in gates.logits.items()}
     shares["normal_3_4"] = [0.5, *[0.0] * 6, 0.5]
@@ -78,6 +78,38 @@ def test_the_network_with_every_edge_relaxes_and_what_it_derives_is_in_the_space
     arch = strongest_edges(shares)
     check(space, arch)
     assert arch["normal_3_4"] == DARTS_OPERATIONS[-1] and "normal_3_2" not in arch
+
+
+def test_the_space_itself_relaxes_with_all_edges_of_both_cells() -> None:
+    spec = Spec("image", "classification", (1, 12, 12), 5, 100)
+    space = Space(model=darts_model(spec, 4, 3))
+    gates = Gates(relaxable(space).values(), RELAXATIONS["darts"])
+    assert gates.decisions.keys() == space.decisions.keys() and len(gates.parameters()) == 28 + 6
+    bank, x = Bank(space, survey=False), torch.randn(2, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    network = relax(bank, gates)
+    for kind in ("normal", "reduce"):
+        edges = {m.key for m in network.modules() if isinstance(m, Mixed) and m.key.startswith(kind)}
+        assert len(edges) == 14
+    gates.draw()
+    network(x).sum().backward()
+    assert all(logits.grad is not None and logits.grad.any() for logits in gates.parameters())
+    expected = expected_cost(space, gates, (1, 12, 12))
+    size = sum(p.numel() for p in bank.parameters())
+    arch = sample(space, np.random.default_rng(0))
+    gates.fix(arch)
+    assert torch.equal(network(x), bank.lend(arch)(x))
+    assert float(expected(gates.weights)) == meta_cost(space, arch, (1, 12, 12)).macs
+    assert sum(p.numel() for p in bank.parameters()) == size  # an edge is one edge, whichever other is taken with it
+    gates.logits["normal_inputs3"].data[7] = 9.0
+    answers = gates.derive()
+    check(space, completed(space, answers, {}))
+    assert answers["normal_inputs3"] == "2_3"
+
+
+def test_a_list_is_not_mixed_unless_who_is_given_it_adds_up() -> None:
+    a, b, c = (call(torch.nn.Linear, 8, 8) for _ in range(3))
+    lists = {"first": [a, b], "second": [a, c]}
+    assert relaxable(Space(model=call(torch.nn.ModuleList, choice(**lists)))) == {}
 
 
 def test_tables_are_refused() -> None:

@@ -73,8 +73,9 @@ class Bank(nn.Module):
         self.statistics = nn.Module()  # as buffers of it
         self._templates = Templates(space, self.rules)
         self._held: set[tuple[str, Layout]] = set()  # what there is room for: room is never taken away
-        for arch in _survey(space, seed) if survey else ():
-            self.reserve(arch)
+        self._surveyed = False
+        if survey:
+            self.survey()
 
     @property
     def device(self) -> torch.device:
@@ -88,6 +89,13 @@ class Bank(nn.Module):
     def reserve(self, arch: Arch) -> None:
         """Make room for an architecture, so that lending it later does not grow the bank."""
         self._skeleton(arch)
+
+    def survey(self) -> None:
+        """Make room for every option of the space. Raises ``SpaceError`` for what cannot be built, or not be shared."""
+        if not self._surveyed:
+            for arch in _survey(self.space, self.seed):
+                self.reserve(arch)
+            self._surveyed = True
 
     def lend(self, arch: Arch, mixed: Mapping[str, Mix] = MappingProxyType({})) -> Lent:
         """Return the network of ``arch`` on borrowed slices, in the bank's mode (training or evaluation).
@@ -138,11 +146,54 @@ class Bank(nn.Module):
         """Return the bank's own tensor that a place is cut from."""
         return self._tensor(place).detach()
 
+    def matrices(self, place: Place) -> list[Tensor]:
+        """Return the learned kernel transforms that a place is cut by, as the bank keeps them; none without them."""
+        steps = kernel_steps(place, self._tensor(place)) if self.kernel_transforms else []
+        return [self.shared[f"{place.key} {size}"] for size in steps]
+
+    def reach(self, place: Place) -> tuple[int, ...]:
+        """Return the sizes of the part of the bank's tensor that a gradient through a place reaches.
+
+        They are the place's own, but for a kernel that is made from the middle of a larger one.
+        """
+        steps = kernel_steps(place, self._tensor(place)) if self.kernel_transforms else []
+        sizes = enumerate(place.layout.sizes)
+        return tuple(steps[0] if steps and axis in place.layout.centred else size for axis, size in sizes)
+
+    def get_extra_state(self) -> Tensor:
+        """Return what is no tensor: the seed that new room is filled from."""
+        return torch.frombuffer(bytearray(str(self.seed).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over what is no tensor."""
+        self.seed = int(state.cpu().numpy().tobytes())
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        """Become the bank that is loaded, as large as it had grown; what is in both stays the same parameter."""
+        for learned, name in ((True, "shared"), (False, "statistics")):
+            start = f"{prefix}{name}."
+            loaded = {key.removeprefix(start): value for key, value in state_dict.items() if key.startswith(start)}
+            room: Any = self.shared if learned else self.statistics._buffers
+            for key in [key for key in room if key not in loaded]:
+                del room[key]
+            for key, value in loaded.items():
+                if key in room and room[key].shape == value.shape:
+                    continue
+                self.growth += 1
+                if key in room:
+                    room[key].data, room[key].grad = torch.empty_like(value, device=self.device), None
+                else:
+                    self._put(key, torch.empty_like(value, device=self.device), learned)
+        self._sort()
+        self._held.clear()
+        self._surveyed = False
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def save(self, folder: Path) -> None:
         """Write the tensors to ``bank.safetensors`` and the rest to ``bank.json`` in the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        save_file(tensors, folder / _TENSORS)
+        kept = {name: value for name, value in self.state_dict().items() if name.startswith(("shared.", "statistics."))}
+        save_file({name: value.detach().cpu().contiguous() for name, value in kept.items()}, folder / _TENSORS)
         frozen = [key for key, value in self.shared.items() if not value.requires_grad]
         header = {"format": 1, "seed": self.seed, "frozen": frozen, "kernel_transforms": self.kernel_transforms}
         (folder / _HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
@@ -160,6 +211,7 @@ class Bank(nn.Module):
             for name, value in tensors.items():
                 room, _, key = name.partition(".")
                 bank._put(key, value, learned=room == "shared", trains=key not in header["frozen"])
+            bank._sort()
         except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
             raise StoreError(f"There is no usable bank in {folder}: {error}") from error
         return bank
@@ -213,12 +265,22 @@ class Bank(nn.Module):
 
     def _make_room(self, found: list[Place], fresh: Callable[[], list[Place]]) -> None:
         """Grow what is too small for these places; ``fresh`` returns them with first weights."""
+        before = self.growth
         if not all(self._holds(place) for place in found):
             for place in fresh():
                 if not self._holds(place):
                     self._grow(place)
         if self.kernel_transforms:
             self._add_matrices(found)
+        if self.growth != before:
+            self._sort()
+
+    def _sort(self) -> None:
+        """Put the parameters into the order of their keys, so that it does not depend on which network came first."""
+        for tensors in (self.shared._parameters, self.statistics._buffers):
+            ordered: dict[str, Any] = dict(sorted(tensors.items()))
+            tensors.clear()
+            tensors.update(ordered)
 
     def _known(self, place: Place) -> bool:
         return place.key in self.shared._parameters or place.key in self.statistics._buffers
@@ -244,8 +306,8 @@ class Bank(nn.Module):
     def _grow(self, place: Place) -> None:
         """Make a tensor large enough for a place that brings first weights.
 
-        Old numbers stay. What neither the old tensor nor the place has is drawn from the place's own first weights, so
-        that it is distributed as they are, whatever the layer.
+        Old numbers stay, and so do gradients. What neither the old tensor nor the place has is drawn from the place's
+        own first weights, so that it is distributed as they are, whatever the layer.
         """
         first = place.tensor.detach().reshape(place.layout.sizes).to(self.device)
         self.growth += 1
@@ -258,7 +320,10 @@ class Bank(nn.Module):
         grown = first.flatten()[torch.randint(first.numel(), sizes, generator=generator).to(self.device)]
         place.region(grown).copy_(first)
         place.region(grown, tuple(old.shape)).copy_(old.detach())
-        old.data, old.grad = grown, None
+        gradient = None if old.grad is None else torch.zeros_like(grown)
+        if gradient is not None:
+            place.region(gradient, tuple(old.shape)).copy_(old.grad)  # type: ignore[arg-type]
+        old.data, old.grad = grown, gradient
 
     def _put(self, key: str, value: Tensor, learned: bool, trains: bool = True) -> None:
         if learned:

@@ -106,6 +106,8 @@ def _measure(network: nn.Module, shape: tuple[int, ...], meter: _Meter | None = 
     try:
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), meter:
             output = network(meter.see(torch.empty(shape, device="meta")))
+    except SpaceError:
+        raise
     except Exception as error:
         raise SpaceError(
             f"The network cannot take an input of shape {list(shape)}: {type(error).__name__}: {error}"

@@ -97,6 +97,8 @@ class DartsEdge(nn.Module):
 class DartsCell(nn.Module):
     """Nodes that each add up their edges, after the two inputs have been brought to one shape; all nodes are joined."""
 
+    added = True  # what is in one list is added up, so a search may weigh lists against each other
+
     def __init__(self, first: nn.Module, second: nn.Module, *nodes: Sequence[nn.Module]) -> None:
         super().__init__()
         self.first, self.second = first, second

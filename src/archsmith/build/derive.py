@@ -17,13 +17,15 @@ from archsmith.space import Answer
 __all__ = ["derive_within"]
 
 _Row = dict[int, float]
+_ROUNDING = 1e-9  # of a limit: a sum that equals it may come out a little larger
+_TRIES = 100
 
 
 def derive_within(gates: Gates, limits: Sequence[tuple[ExpectedCost, float]]) -> dict[str, Answer]:
     """Return the answers whose shares have the largest product, of those that keep every cost within its limit.
 
-    ``limits`` are pairs of an expected cost and the most that it may be, in the unit of the cost. Without any this is
-    ``gates.derive()``. The choice is exact: a linear program in whole numbers, solved by HiGHS.
+    ``limits`` are pairs of an expected cost and the most that it may be, in the unit of the cost, whatever that is.
+    Without any this is ``gates.derive()``. The choice is exact: a linear program in whole numbers, solved by HiGHS.
     Raises ``LimitError`` where nothing meets the limits.
     """
     program = _Program(gates)
@@ -58,35 +60,47 @@ class _Program:
         self._add(row, cost, None)
         return row
 
-    def solve(self, limits: Sequence[tuple[_Row, float]], objective: _Row | None = None) -> dict[str, Answer] | None:
-        """Return the answers of the least objective within the limits, None where there are none."""
-        found = self._minimum(self.scores if objective is None else objective, limits)
-        if found is None:
-            return None
-        return {
-            key: next(o for i, o in enumerate(decision.options) if found[self.index[key, i]] > 0.5)
-            for key, decision in self.decisions.items()
-        }
+    def solve(self, limits: Sequence[tuple[_Row, float]]) -> dict[str, Answer] | None:
+        """Return the answers of the best scores within the limits, None where there are none."""
+        wrong: list[tuple[_Row, float]] = []
+        # The solver takes a limit as kept that is broken by a millionth: that is seen here, and ruled out.
+        for _ in range(_TRIES):
+            found = self._minimum(self.scores, [*limits, *wrong])
+            if found is None:
+                return None
+            broken = next((row for row, most in limits if _total(row, found) > most + _ROUNDING * abs(most)), None)
+            if broken is None:
+                return {
+                    key: next(o for i, o in enumerate(decision.options) if found[self.index[key, i]])
+                    for key, decision in self.decisions.items()
+                }
+            taken = [i for i, value in broken.items() if value and found[i]]
+            wrong.append((dict.fromkeys(taken, 1.0), len(taken) - 1.0))
+        return None
 
     def least(self, row: _Row) -> float:
         """Return the least that a cost can be."""
         found = self._minimum(row, ())
         assert found is not None
-        return float(sum(found[i] * value for i, value in row.items()))
+        return _total(row, found)
 
     def _minimum(self, objective: list[float] | _Row, limits: Sequence[tuple[_Row, float]]) -> np.ndarray | None:
+        """Return which variables are 1; the solver's tolerances are absolute, so everything is brought near 1 first."""
         count = len(self.scores)
         pairs = objective.items() if isinstance(objective, dict) else enumerate(objective)
         aim = np.zeros(count)
         for i, value in pairs:
             aim[i] = value
-        rows = [*self.rows, *((row, -math.inf, most) for row, most in limits)]
+        aim /= np.abs(aim).max(initial=0.0) or 1.0
+        rows = [*self.rows, *(_near_one(row, most) for row, most in limits)]
         cells = [(r, i, value) for r, (row, _, _) in enumerate(rows) for i, value in row.items()]
         at = ([r for r, _, _ in cells], [i for _, i, _ in cells])
         matrix = csr_array(([value for _, _, value in cells], at), shape=(len(rows), count))
         bounds = LinearConstraint(matrix, [low for _, low, _ in rows], [high for _, _, high in rows])
-        found = milp(aim, constraints=bounds, integrality=np.ones(count), bounds=Bounds(0, 1))
-        return None if found.x is None else np.asarray(found.x)
+        found = milp(
+            aim, constraints=bounds, integrality=np.ones(count), bounds=Bounds(0, 1), options={"mip_rel_gap": 0.0}
+        )
+        return None if found.x is None else np.asarray(found.x) > 0.5
 
     def _add(self, row: _Row, cost: ExpectedCost, inside: int | None) -> None:
         for key, options in cost.choices:
@@ -104,3 +118,12 @@ class _Program:
         self.rows += [({both: 1.0, a: -1.0}, -math.inf, 0.0), ({both: 1.0, b: -1.0}, -math.inf, 0.0)]
         self.rows.append(({both: 1.0, a: -1.0, b: -1.0}, -1.0, math.inf))
         return both
+
+
+def _total(row: _Row, taken: np.ndarray) -> float:
+    return math.fsum(value for i, value in row.items() if taken[i])
+
+
+def _near_one(row: _Row, most: float) -> tuple[_Row, float, float]:
+    scale = max(map(abs, [most, *row.values()]), default=0.0) or 1.0
+    return {i: value / scale for i, value in row.items()}, -math.inf, most / scale + _ROUNDING

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from archsmith.build.cost import module_macs
 from archsmith.build.latency_table import LatencyTable
 from archsmith.build.module import build_with_paths
-from archsmith.build.relax import Gates, Mixed, opened
+from archsmith.build.relax import Gates, Member, Mixed, opened
 from archsmith.errors import SpaceError, nearest
 from archsmith.space import Answer, Space
 
@@ -71,12 +71,19 @@ def expected_cost(
 
 def _expected(network: nn.Module, inclusive: Mapping[nn.Module, float]) -> ExpectedCost:
     mixtures = _outermost(network)
-    choices = tuple((mixed.key, tuple(_expected(o, inclusive) for o in mixed.options)) for mixed in mixtures)
+    choices = tuple((mixed.key, _options(mixed, inclusive)) for mixed in mixtures)
     return ExpectedCost(inclusive[network] - sum(inclusive[mixed] for mixed in mixtures), choices)
 
 
-def _outermost(network: nn.Module) -> list[Mixed]:
+def _options(mixed: Mixed | Member, inclusive: Mapping[nn.Module, float]) -> tuple[ExpectedCost, ...]:
+    if isinstance(mixed, Mixed):
+        return tuple(_expected(option, inclusive) for option in mixed.options)
+    own, count = _expected(mixed.module, inclusive), len(mixed.gates.decisions[mixed.key].options)
+    return tuple(own if place in mixed.places else ExpectedCost(0.0, ()) for place in range(count))
+
+
+def _outermost(network: nn.Module) -> list[Mixed | Member]:
     """Return the mixed choices in a module that are in no other one."""
-    if isinstance(network, Mixed):
+    if isinstance(network, Mixed | Member):
         return [network]
     return [mixed for child in network.children() for mixed in _outermost(child)]

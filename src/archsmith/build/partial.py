@@ -30,19 +30,20 @@ class PartialMixed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return as many channels as there were. Raises ``SpaceError`` where the options return others."""
         count = x.shape[1] // self.parts
-        out: Tensor = self.mixed(x[:, :count])
+        out: Tensor = self.mixed.total(x[:, :count])
         if out.shape[1] != count or x.shape[1] % self.parts:
             raise SpaceError(
                 f"The options at {self.path} cannot be mixed on one in {self.parts} channels: they get {count} of "
                 f"{x.shape[1]} and return {out.shape[1]}. They must keep the number of channels, and it must divide."
             )
         if self.parts == 1:
-            return out
+            return self.mixed.gates.scaled(self.mixed.key, out)
         rest = x[:, count:]
         if rest.shape[2:] != out.shape[2:]:
             rest = functional.adaptive_max_pool2d(rest, out.shape[2:])
         joined = torch.cat([out, rest], 1)
-        return joined.view(len(x), self.parts, count, *joined.shape[2:]).transpose(1, 2).flatten(1, 2)
+        shuffled = joined.view(len(x), self.parts, count, *joined.shape[2:]).transpose(1, 2).flatten(1, 2)
+        return self.mixed.gates.scaled(self.mixed.key, shuffled)
 
 
 def partial_channels(parts: int = 4) -> MakeMixed:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from archsmith.build.slices import Layout, Rule, layout, region
 from archsmith.errors import SpaceError
@@ -102,8 +103,14 @@ def places(
         above = (*above, (module, len(prefix)))
         for inner, tensor in _tensors(module):
             full = prefix + inner
+            if is_lazy(tensor):
+                raise SpaceError(
+                    f"{full} (made at {path}) has no size before the first batch, so it cannot be shared. Write the "
+                    "layer with its sizes: nn.Linear(8, 4) in place of nn.LazyLinear(4)."
+                )
             kept = layout([(outer, full[skip:]) for outer, skip in above], tuple(tensor.shape), rules)
-            kind = " ".join([type(module).__name__, *filter(None, [kept.kind])])
+            vector = "vector" if tensor.ndim <= 1 < len(kept.sizes) else ""  # kept as a box, and no matrix for that
+            kind = " ".join([type(module).__name__, *filter(None, [kept.kind, vector])])
             key = f"{path}:{full[above[0][1] :]}:{kind}".replace(".", "\u00b7")  # torch wants names without dots
             add(Place(((module, inner),), (full,), path, key, kept, tensor, isinstance(tensor, nn.Parameter)))
         for inner, child in module._modules.items():

@@ -13,12 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from archsmith.build.bank import Bank, Lent
+from archsmith.build.module import build_with_paths
 from archsmith.errors import SpaceError, nearest
 from archsmith.space import Answer, Arch, Call, Choice, Decision, Mix, Space, Switch
 from archsmith.space.cover import ends
 from archsmith.space.nodes import children
 
-__all__ = ["Gates", "Gating", "MakeMixed", "Mixed", "Relaxation", "opened", "relax", "relaxable"]
+__all__ = [
+    "Gates",
+    "Gating",
+    "MakeMixed",
+    "Member",
+    "Mixed",
+    "Relaxation",
+    "opened",
+    "relax",
+    "relaxable",
+    "require_mixable",
+]
 
 Relaxation = Callable[[Tensor, torch.Generator, float], Tensor | tuple[Tensor, Tensor]]
 """A differentiable method: from one decision's logits ``[options]`` to the options' weights, by a generator.
@@ -60,8 +72,9 @@ class Gates:
 
     ``logits`` are the architecture's parameters, by decision. Every use of one decision has the same weights. ``mix``
     makes the mixtures, if they are not plain sums; see ``partial_channels``. ``nodes`` names, node by node, decisions
-    whose results are added up in one place: their weights are then scaled by shares that are learned for each node,
-    so that they compete (edge normalisation, PC-DARTS, Xu et al., 2020).
+    whose results are added up in one place: the results are then scaled by shares that are learned for each node,
+    so that they compete (edge normalisation, PC-DARTS, Xu et al., 2020). The ``weights`` are without these shares:
+    an option costs what it costs, however much its node listens to it.
     """
 
     def __init__(
@@ -89,6 +102,7 @@ class Gates:
                 raise SpaceError(f"A node names {key!r}, which is not mixed. {nearest(key, self.decisions)}")
         self.weights: dict[str, Tensor] = {}
         self.running: dict[str, list[bool]] = {}
+        self._heard: dict[str, Tensor] = {}  # by the nodes
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the logits, in the order of the decisions, and then those of the nodes."""
@@ -99,14 +113,18 @@ class Gates:
         for key, logits in self.logits.items():
             drawn = self.relaxation(logits, self.generator, progress)
             self._set(key, *(drawn if isinstance(drawn, tuple) else (drawn, drawn != 0)))
-        for key, strength in self._strengths().items():
-            self.weights[key] = self.weights[key] * strength
+        self._heard = self._strengths()
+
+    def scaled(self, key: str, result: Tensor) -> Tensor:
+        """Return a decision's result as much as its node listens to it, as it is where it is in none."""
+        return result * self._heard[key] if key in self._heard else result
 
     def fix(self, arch: Mapping[str, Answer]) -> None:
         """Set the weights to those of one architecture: one for its answers, zero for the others.
 
-        Decisions that it does not answer take their first option.
+        Decisions that it does not answer take their first option. Nodes listen to all alike.
         """
+        self._heard = {}
         for key, decision in self.decisions.items():
             index = _index(decision, arch[key]) if key in arch else 0
             weights = torch.eye(len(decision.options), device=self.generator.device)[index]
@@ -148,12 +166,23 @@ class Mixed(nn.Module):
         self.options = nn.ModuleList(options.values())
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the sum, as much as its node listens to it."""
+        return self.gates.scaled(self.key, self.total(*args, **kwargs))
+
+    def total(self, *args: Any, **kwargs: Any) -> Any:
         """Return the sum. Raises ``SpaceError`` where the options' results differ in shape."""
         weights, running = self.gates.weights[self.key], self.gates.running[self.key]
         total: Tensor | None = None
         for weight, runs, option in zip(weights, running, self.options, strict=True):
             if runs:
-                term = weight * option(*args, **kwargs)
+                result = option(*args, **kwargs)
+                if not isinstance(result, Tensor):
+                    raise SpaceError(
+                        f"The options at {self.path} cannot be mixed: one returns a {type(result).__name__}, and only "
+                        "tensors can be added up. Let each option return one tensor, or search this decision with a "
+                        "strategy that tries one option at a time."
+                    )
+                term = weight * result
                 if total is not None and term.shape != total.shape:
                     raise SpaceError(
                         f"The options at {self.path} cannot be mixed: one returns {list(total.shape)}, another "
@@ -162,6 +191,38 @@ class Mixed(nn.Module):
                     )
                 total = term if total is None else total + term
         return total
+
+
+class Member(nn.Module):
+    """A module that some options of a choice of lists have, as much as these options weigh together.
+
+    Who is given such a list adds up what its modules return, so this is the weighted sum over the lists.
+    """
+
+    def __init__(self, gates: Gates, key: str, path: str, options: Collection[Answer], module: nn.Module) -> None:
+        super().__init__()
+        self.gates, self.key, self.path, self.module = gates, key, path, module
+        self.places = [_index(gates.decisions[key], option) for option in options]
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the module does, weighed; the number 0 where no option that has it is run."""
+        running = self.gates.running[self.key]
+        if not any(running[place] for place in self.places):
+            return 0.0
+        return self.gates.weights[self.key][self.places].sum() * self.module(*args, **kwargs)
+
+
+def _members(gates: Gates, key: str, path: str, options: Mapping[Answer, Sequence[nn.Module]]) -> list[nn.Module]:
+    modules = {id(module): module for inside in options.values() for module in inside}
+    return [
+        Member(gates, key, path, [o for o, inside in options.items() if any(m is module for m in inside)], module)
+        for module in modules.values()
+    ]
+
+
+def _opened(gates: Gates, key: str, path: str, options: Mapping[Answer, Any]) -> Any:
+    lists = any(isinstance(option, list) for option in options.values())
+    return _members(gates, key, path, options) if lists else gates.mix(gates, key, path, options)
 
 
 MakeMixed = Callable[[Gates, str, str, Mapping[Answer, nn.Module]], nn.Module]
@@ -190,13 +251,40 @@ def opened(space: Space, gates: Gates, base: Mapping[str, Answer] | None = None)
             )
     # Every decision is answered, also one that no single architecture asks beside another: mixtures take all branches.
     answers = {key: ends(decision)[1] for key, decision in space.decisions.items()}
-    return Arch({**answers, **(base or {})}), {key: partial(gates.mix, gates, key) for key in gates.decisions}
+    return Arch({**answers, **(base or {})}), {key: partial(_opened, gates, key) for key in gates.decisions}
+
+
+def require_mixable(
+    space: Space, gates: Gates, input_shape: Sequence[int], base: Mapping[str, Answer] | None = None
+) -> None:
+    """Raise ``SpaceError`` where options cannot be added up, with their path and the remedy.
+
+    So that it is known before anything is trained, the relaxed network runs once with all of its options, on tensors
+    without data. What cannot run so is not judged.
+    """
+    every = Gates(gates.decisions.values(), lambda logits, *_: torch.ones_like(logits), mix=gates.mix)
+    every.draw()
+    arch, mixed = opened(space, every, base)
+    try:
+        with torch.device("meta"):
+            network, _ = build_with_paths(space, arch, None, mixed)
+    except SpaceError:  # a block that looks at numbers while it is made
+        return
+    try:
+        with torch.no_grad():
+            network.eval()(torch.empty((2, *input_shape), device="meta"))
+    except SpaceError:
+        raise
+    except Exception:  # one that looks at numbers while it runs
+        return
 
 
 def relaxable(space: Space) -> dict[str, Decision]:
     """Return the decisions that choose between modules wherever they are used, by key.
 
-    Raises ``SpaceError`` for a define-by-run space.
+    Also those that choose between lists of modules, such as the two inputs of a node, where who is given the list says
+    that it adds up what they return: by a class attribute ``added = True``. Raises ``SpaceError`` for a define-by-run
+    space.
     """
     if space.defined_by_run:
         raise SpaceError(
@@ -204,21 +292,22 @@ def relaxable(space: Space) -> dict[str, Decision]:
             "needs all. Write the model as an expression of calls and choices, or search it with any other strategy."
         )
     uses: dict[str, bool] = {}
-    seen: set[int] = set()
+    seen: set[tuple[int, bool]] = set()
 
-    def visit(expression: Any) -> None:
-        if id(expression) in seen:
+    def visit(expression: Any, added: bool = False) -> None:
+        if (id(expression), added) in seen:
             return
-        seen.add(id(expression))
+        seen.add((id(expression), added))
         if isinstance(expression, Choice | Switch):
             on = expression.on if isinstance(expression, Switch) else expression
             key = space._table[id(on)].key
-            uses[key] = uses.get(key, True) and all(map(_is_module, expression.options))
+            mixable = all(map(_is_module, expression.options)) or (added and all(map(_is_list, expression.options)))
+            uses[key] = uses.get(key, True) and mixable
             parts: tuple[Any, ...] = expression.options
         else:
             parts = children(expression)
         for part in parts:
-            visit(part)
+            visit(part, isinstance(expression, Call) and getattr(expression.target, "added", False) is True)
 
     for root in space.roots.values():
         visit(root)
@@ -229,6 +318,11 @@ def _is_module(option: Any) -> bool:
     if isinstance(option, Choice | Switch):
         return all(map(_is_module, option.options))
     return isinstance(option, Call)
+
+
+def _is_list(option: Any) -> bool:
+    alone = isinstance(option, list | tuple) and len({id(each) for each in option}) == len(option)
+    return alone and all(map(_is_module, option))
 
 
 def _index(decision: Decision, answer: Answer) -> int:

@@ -125,7 +125,7 @@ class Thresholds:
         squares = torch.zeros(count, device=self.bank.device)
         numbers = torch.zeros(count, device=self.bank.device)
         for place, shared in self.network.borrowed.items():
-            if place.key in self.levels[key] and shared.ndim > 1:
+            if place.key in self.levels[key] and place.tensor.ndim > 1:
                 levels = self.levels[key][place.key].flatten()
                 squares = squares.index_add(0, levels, place.cut(shared).flatten().square())
                 numbers = numbers.index_add(0, levels, torch.ones_like(levels, dtype=squares.dtype))

@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from torch import Tensor, nn
 
 from archsmith.build.bank import Bank
-from archsmith.space import Arch, Space, cover, sample, valid
+from archsmith.space import Arch, Space
 
 __all__ = ["carry_over", "carry_over_network"]
-
-_SAMPLES = 64
 
 
 def carry_over(folder: Path, space: Space, seed: int = 0) -> tuple[Bank, list[str]]:
@@ -36,9 +33,7 @@ def carry_over(folder: Path, space: Space, seed: int = 0) -> tuple[Bank, list[st
                 del room[key]
             elif other.shape != value.shape:
                 left.append(f"{_readable(key)}: only in part, {_why(value, other)}")
-    rng = np.random.default_rng(seed)
-    for arch in [a for a in cover(space) if valid(space, a)] or [sample(space, rng) for _ in range(_SAMPLES)]:
-        bank.reserve(arch)
+    bank.survey()
     return bank, left
 
 

@@ -84,13 +84,14 @@ def _passing(op: Operation) -> Any:
 
 
 def _reduction(op: Operation) -> Any:
-    first = op.argument(1, "dim", op.argument(1, "axis"))
+    at = 2 if op.name == "norm" else 1  # after its power
+    first = op.argument(at, "dim", op.argument(at, "axis"))
     if isinstance(first, fx.Node) and isinstance(first.meta["value"], Tensor):
         return _elementwise(op)  # max(a, b)
     gone, labels = op.axes(first), op.labels(op.x)
-    kept = len(op.after) == len(labels)
-    left = tuple(None if i in gone else label for i, label in enumerate(labels) if kept or i not in gone)
     value = op.node.meta["value"]
+    kept = len((value if isinstance(value, Tensor) else value[0]).shape) == len(labels)
+    left = tuple(None if i in gone else label for i, label in enumerate(labels) if kept or i not in gone)
     return left if isinstance(value, Tensor) else [left for _ in value]
 
 

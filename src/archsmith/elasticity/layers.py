@@ -126,6 +126,8 @@ def _encoder_layer(
 ) -> Labels:
     """Attention has heads of its own; the hidden layer is free."""
     flow.pin_all([x], f"it goes through the attention of {path}, whose size is that of its heads")
+    flow.left[f"{path}.self_attn"] = "its size is that of its heads"
+    flow.left[f"{path}.linear2"] = f"it is added to what goes through the attention of {path}"
     hidden = flow.own(path, "dim_feedforward", layer.linear1.out_features)
     flow.keep(path, "linear1.weight", (hidden, None))
     flow.keep(path, "linear1.bias", (hidden,))

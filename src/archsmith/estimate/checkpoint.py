@@ -57,30 +57,38 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise StoreError(f"{path} is no checkpoint of Archsmith ({type(error).__name__}).") from error
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimiser's tensors by ``"optimizer/<parameter>/<name>"``; rates are set anew at every step."""
-    state = optimizer.state_dict()["state"]
+def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the optimiser's tensors by ``"optimizer/<parameter>/<name>"``; rates are set anew at every step.
+
+    ``names`` are its parameters by name: parameters come and go in another order than they are listed in later.
+    """
+    known = {id(parameter): name for name, parameter in names.items()}
     return {
-        f"optimizer/{index}/{name}": value
-        for index, entry in state.items()
-        for name, value in entry.items()
+        f"optimizer/{known[id(parameter)]}/{slot}": value
+        for parameter, entry in optimizer.state.items()
+        if id(parameter) in known
+        for slot, value in entry.items()
         if isinstance(value, Tensor)
     }
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, names: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> None:
     """Put back what ``optimizer_tensors`` returned, in the memory format of each parameter.
 
-    Fused kernels walk parameter and state side by side, so both must lie in memory in the same order.
+    Fused kernels walk parameter and state side by side, so both must lie in memory in the same order. Raises
+    ``StoreError`` for a parameter that there is not.
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for key, value in tensors.items():
         if key.startswith("optimizer/"):
-            _, index, name = key.split("/", 2)
-            parameter = parameters[int(index)]
+            name, _, slot = key.removeprefix("optimizer/").rpartition("/")
+            if name not in names:
+                raise StoreError(f"The checkpoint holds momentum of {name!r}, which this network does not have.")
+            parameter = names[name]
             if value.shape == parameter.shape:
                 value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-            optimizer.state[parameter][name] = value.to(parameter.device)
+            optimizer.state[parameter][slot] = value.to(parameter.device)
 
 
 def _digest(tensors: Mapping[str, Tensor], header: str) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from archsmith.build.bank import Bank
-from archsmith.build.relax import Gating, relax
+from archsmith.build.relax import Gates, Gating, relax, require_mixable
 from archsmith.errors import UsageError
 from archsmith.estimate.bilevel import hypergradient
 from archsmith.estimate.feed import make_feed
@@ -91,12 +91,17 @@ def search_gates(
     with using_threads(machine.threads), borrowed_generators(machine.device, seed):
         place_network(bank, machine).train()
         network = reading(bank, gates, base)
+        if isinstance(gates, Gates):
+            require_mixable(bank.space, gates, task.spec.input_shape, base)
         feed = make_feed(task, settings, machine, 1.0, None)
         generator = torch.Generator(machine.device).manual_seed(seed)
         watching = torch.Generator(machine.device).manual_seed(seed)
         optimizer = make_optimizer(bank, settings)
-        follow(optimizer, bank.parameters())
         gate_optimizer = torch.optim.Adam(gates.parameters(), gate_rate, betas=(0.5, 0.999), weight_decay=gate_decay)
+        state = GateState(bank, gates, (optimizer, gate_optimizer), (generator, watching), machine.device)
+        if checkpoint is not None:
+            state.restore(checkpoint)
+        follow(optimizer, bank.named_parameters())
         compute = make_loss(network, task, settings, machine, generator)
         weights = [p for p in bank.parameters() if p.requires_grad]
         halves = feed.order(0, seed).tensor_split(2)
@@ -128,9 +133,6 @@ def search_gates(
             gates.draw(1.0)
             return compute(*feed.take(halves[1][:batch], watching))
 
-        state = GateState(bank, gates, (optimizer, gate_optimizer), (generator, watching), machine.device)
-        if checkpoint is not None:
-            state.restore(checkpoint)
         before, spent, saving = state.progress, state.seconds, 0.0
         curve, kept, stopped = state.curve, state.kept, ""
 

@@ -83,7 +83,8 @@ def search_by(
     if cost is not None:
         gates.draw()
         expected = cost(gates)
-        options.setdefault("goal", method.goal(expected, float(torch.as_tensor(expected(gates.weights)).detach())))
+        first = float(torch.as_tensor(expected(gates.weights)).detach()) or 1.0  # nothing costs anything
+        options.setdefault("goal", method.goal(expected, first))
     return gates, search_gates(bank, gates, task, settings, machine=machine, seed=seed, epochs=epochs, **options)
 
 
@@ -95,7 +96,7 @@ GATE_METHODS: Mapping[str, GateMethod] = MappingProxyType(
         "snas": GateMethod("snas"),
         "drnas": GateMethod("drnas"),
         "proxyless": GateMethod("proxyless", goal=lambda cost, first: multiplied(cost, 1.0, 0.3, first)),
-        "fbnet": GateMethod("fbnet", goal=lambda cost, first: multiplied(cost, 0.2, 0.6)),
+        "fbnet": GateMethod("fbnet", goal=lambda cost, first: multiplied(cost, 0.2, 0.6, first)),
         "pcdarts": GateMethod("pcdarts", parts=4, weights_first=0.3),
         "robustdarts": GateMethod("darts", guard=eigenvalue()),
         "pdarts": GateMethod("darts", guard=dominance()),

@@ -45,12 +45,16 @@ class GateState:
         tensors = {f"bank/{name}": value for name, value in self.bank.state_dict().items()}
         tensors |= {f"gates/{i}": value.detach() for i, value in enumerate(self.gates.parameters())}
         tensors |= {f"kept/{e}/{i}": value for e, row in enumerate(self.kept) for i, value in enumerate(row)}
-        tensors |= optimizer_tensors(weights)
-        tensors |= {f"gate-{name}": value for name, value in optimizer_tensors(gates).items()}
+        tensors |= optimizer_tensors(weights, dict(self.bank.named_parameters()))
+        tensors |= {f"gate-{name}": value for name, value in optimizer_tensors(gates, self._numbered).items()}
         tensors |= {f"generator/{i}": generator.get_state() for i, generator in enumerate(self._drawing)}
         tensors |= rng_tensors(self.device)
         scalars = {"epoch": self.epoch, "progress": self.progress, "seconds": self.seconds, "curve": self.curve}
         save_checkpoint(folder / GATES, tensors, scalars)
+
+    @property
+    def _numbered(self) -> dict[str, Tensor]:
+        return {str(i): parameter for i, parameter in enumerate(self.gates.parameters())}
 
     @property
     def _drawing(self) -> list[torch.Generator]:
@@ -61,14 +65,18 @@ class GateState:
         """Become the state in the folder; return whether there was one that is usable."""
         try:
             tensors, scalars = load_checkpoint(folder / GATES)
+            known = {name: tensors[f"gates/{name}"].shape for name in self._numbered if f"gates/{name}" in tensors}
+            if known != {name: parameter.shape for name, parameter in self._numbered.items()}:
+                return False  # of other gates
             self.bank.load_state_dict({n.removeprefix("bank/"): t for n, t in tensors.items() if n.startswith("bank/")})
         except (StoreError, RuntimeError):
             return False
         weights, gates = self.optimizers
         for i, parameter in enumerate(self.gates.parameters()):
             parameter.data.copy_(tensors[f"gates/{i}"])
-        restore_optimizer(weights, tensors)
-        restore_optimizer(gates, {n.removeprefix("gate-"): t for n, t in tensors.items() if n.startswith("gate-")})
+        restore_optimizer(weights, dict(self.bank.named_parameters()), tensors)
+        moved = {n.removeprefix("gate-"): t for n, t in tensors.items() if n.startswith("gate-")}
+        restore_optimizer(gates, self._numbered, moved)
         for i, generator in enumerate(self._drawing):
             generator.set_state(tensors[f"generator/{i}"])
         restore_rng(self.device, tensors)

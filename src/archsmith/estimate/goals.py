@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -20,17 +21,19 @@ def added(cost: _Cost, weight: float, target: float = 1.0) -> Goal:
     return lambda loss, weights: loss + weight * cost(weights) / target
 
 
-def multiplied(cost: _Cost, scale: float = 0.2, power: float = 0.6, target: float | None = None) -> Goal:
-    """Return ``scale * loss * log(cost)^power`` (FBNet, Wu et al., 2019), the cost in a unit in which it is above 1.
+def multiplied(cost: _Cost, scale: float = 0.2, power: float = 0.6, target: float = math.e) -> Goal:
+    """Return ``scale * loss * (1 + log(cost / target))^power``, and below the target ``(cost / target)^power``.
 
-    With a ``target`` it is ``scale * loss * (log(cost) / log(target))^power`` (ProxylessNAS: scale 0.2, power 0.3).
+    That is FBNet's ``log(cost)^power`` (Wu et al., 2019) with the cost counted in a unit in which the target is e, so
+    that it says the same in any unit and is ``scale * loss`` at the target; e itself, the default, leaves the cost's
+    own unit. ProxylessNAS's ``(log(cost) / log(target))^power`` (Cai et al., 2019: scale 0.2, power 0.3) is the same
+    in that unit. Below it the logarithm goes on along its tangent, since it would have no power where it is negative.
     """
 
     def goal(loss: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        value = torch.as_tensor(cost(weights)).log()
-        if target is not None:
-            value = value / torch.tensor(target).log()
-        return scale * loss * value.clamp_min(1e-6) ** power
+        value = torch.as_tensor(cost(weights)) / target
+        above = 1 + value.clamp_min(1).log()
+        return scale * loss * torch.where(value > 1, above, value.clamp_min(1e-6)) ** power
 
     return goal
 

@@ -15,12 +15,14 @@ __all__ = ["follow", "make_optimizer", "set_rate"]
 def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
     """Return an optimiser over the network's trainable parameters.
 
-    Vectors and scalars (biases, the scales of normalisation) are not decayed: shrinking them regularises nothing.
+    Vectors and scalars (biases, the scales of normalisation) are not decayed: shrinking them regularises nothing. A
+    bank says in their names which of its boxes are vectors in the networks.
     """
-    trainable = [p for p in network.parameters() if p.requires_grad]
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    trainable = [p for _, p in named]
     groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": settings.decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for name, p in named if _decays(name, p)], "weight_decay": settings.decay},
+        {"params": [p for name, p in named if not _decays(name, p)], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     # One fused kernel for all parameters; MPS has it as well, other devices fall back to the loop over tensors.
@@ -32,16 +34,21 @@ def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimi
     )
 
 
-def follow(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> None:
+def _decays(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim > 1 and not name.endswith(" vector")
+
+
+def follow(optimizer: torch.optim.Optimizer, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
     """Make the optimiser ready for parameters that come, grow, and are not all used in every step.
 
-    What is new joins the groups of its kind; what grew begins without a past. Momentum begins at zero rather than with
-    a parameter's first step, which is the same, since fused kernels want that of all parameters or of none.
+    ``parameters`` are all there are, by name. What is new joins the groups of its kind; what grew begins without a
+    past. Momentum begins at zero rather than with a parameter's first step, which is the same, since fused kernels want
+    that of all parameters or of none.
     """
     known = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    for parameter in parameters:
+    for name, parameter in parameters:
         if id(parameter) not in known and parameter.requires_grad:
-            optimizer.param_groups[0 if parameter.ndim > 1 else -1]["params"].append(parameter)
+            optimizer.param_groups[0 if _decays(name, parameter) else -1]["params"].append(parameter)
         state = optimizer.state.get(parameter, {})
         if any(isinstance(v, torch.Tensor) and v.ndim and v.shape != parameter.shape for v in state.values()):
             del optimizer.state[parameter]

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archsmith.build.bank import Bank
+from archsmith.build.places import Place
 from archsmith.build.statistics import recalibrate
 from archsmith.errors import UsageError
+from archsmith.estimate.averaging import average_gradients
 from archsmith.estimate.distributed import add_up, own_part, processes, rank
 from archsmith.estimate.driven import Driven
 from archsmith.estimate.evaluation import evaluate
@@ -28,7 +30,7 @@ from archsmith.estimate.state import State, make_average
 from archsmith.estimate.step import Step, apply_gradients, make_loss
 from archsmith.estimate.training import Trained, train
 from archsmith.run import Run
-from archsmith.space import Arch, sample
+from archsmith.space import Arch, Space, sample
 from archsmith.task import Task, inputs, main_objective, metrics
 from archsmith.trial import Proposal
 
@@ -52,6 +54,10 @@ class SharedEstimator:
     def __call__(self, proposal: Proposal, run: Run) -> Mapping[str, float]:
         """Return the metrics on the validation split."""
         return self.score(proposal.arch)
+
+    def check(self, space: Space, weights: str = "") -> None:
+        """Raise ``SpaceError`` for a space whose networks the bank cannot lend, with the path in the expression."""
+        self.bank.survey()
 
     def score(self, arch: Arch) -> dict[str, float]:
         """Return the metrics of one architecture's network on the validation split."""
@@ -109,9 +115,11 @@ def train_bank(
 ) -> Trained:
     """Train the bank in place, each step on the architectures that ``sampler`` draws; see ``train`` for the rest.
 
-    With ``distil`` the first of them learns the targets and the others learn what it answers. The validation metrics
-    are those of the architecture drawn last, with the statistics of each batch: they tell that something is learned,
-    and no more. Training settings that are decisions of the space have no say: ``settings`` holds for all networks.
+    A step's gradient is for every number of the bank the mean over the step's networks that have it, so that the
+    settings of a training of one network hold; see ``average_gradients``. With ``distil`` the first of them learns the
+    targets and the others learn what it answers. The validation metrics are those of the architecture drawn last, with
+    the statistics of each batch: they tell that something is learned, and no more. Training settings that are decisions
+    of the space have no say: ``settings`` holds for all networks.
 
     In a group of ``torch.distributed`` every process takes its part of each batch, and all take the same paths and
     steps; such a training is one of ``epochs``, and the first process writes the checkpoint. Raises ``UsageError``.
@@ -145,12 +153,16 @@ class _Trainee(nn.Module):
         super().__init__()
         self.bank, self.arch, self.sampler = bank, arch, sampler
         self.outputs = torch.zeros(0)
+        self.borrowed: list[Mapping[Place, Tensor]] = []  # by each network of the step
         bank.reserve(arch)  # an optimiser wants something to begin with
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the network computes, in evaluation mode with the statistics of the batch."""
-        outputs: Tensor = _on_batch_statistics(self.bank.lend(self.arch))(x)
+        lent = self.bank.lend(self.arch)
+        outputs: Tensor = _on_batch_statistics(lent)(x)
         self.outputs = outputs.detach()
+        if self.training:
+            self.borrowed.append(lent.borrowed)
         return outputs
 
     def get_extra_state(self) -> Tensor:
@@ -168,14 +180,14 @@ class _Trainee(nn.Module):
 def _shared_step(
     trainee: _Trainee, distil: bool, state: State, task: Task, settings: Settings, machine: Machine
 ) -> Step:
-    """Return the step on the mean loss of the sampler's architectures, one after the other, so that memory is one's.
+    """Return the step on the sampler's architectures, one after the other, so that memory is one's.
 
-    What the sampler draws is a function of the training's seed and the step, so an interrupted training draws on where
-    it stopped, and every process of a distributed one draws the same.
+    It returns their mean loss. What the sampler draws is a function of the training's seed and the step, so an
+    interrupted training draws on where it stopped, and every process of a distributed one draws the same.
     """
     bank, compute = trainee.bank, make_loss(trainee, task, settings, machine, state.generator)
     growth = bank.growth
-    follow(state.optimizer, bank.parameters())
+    follow(state.optimizer, bank.named_parameters())
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         nonlocal growth
@@ -194,11 +206,13 @@ def _shared_step(
                 value = _agreement(task, outputs.float(), teacher)
             if distil and teacher is None:
                 teacher = trainee.outputs.float()
-            (value / len(archs)).backward()  # type: ignore[no-untyped-call]
+            value.backward()  # type: ignore[no-untyped-call]
             total += value.detach() / len(archs)
+        average_gradients(bank, trainee.borrowed)
+        trainee.borrowed.clear()
         if bank.growth != growth:
             growth = bank.growth
-            follow(state.optimizer, bank.parameters())
+            follow(state.optimizer, bank.named_parameters())
             state.average = make_average(trainee, settings, state.average)
         parameters = list(bank.parameters())
         total = add_up(total, parameters)

@@ -29,6 +29,7 @@ __all__ = [
     "make_average",
     "newest",
     "restore",
+    "restore_network",
     "save_state",
     "save_weights",
     "seconds_spent",
@@ -119,7 +120,8 @@ def save_state(path: Path, state: State, feed: Feed, plan: dict[str, Any]) -> No
     tensors = {f"network/{name}": value for name, value in state.network.state_dict().items()}
     if state.average is not None:
         tensors |= {f"average/{name}": value for name, value in state.average.network.state_dict().items()}
-    tensors |= optimizer_tensors(state.optimizer) | rng_tensors(feed.machine.device)
+    names = dict(state.network.named_parameters())
+    tensors |= optimizer_tensors(state.optimizer, names) | rng_tensors(feed.machine.device)
     tensors["rng/augment"] = state.generator.get_state()
     scalars = {
         "step": state.step,
@@ -159,12 +161,19 @@ def newest(folder: Path, plan: dict[str, Any], notes: list[str]) -> tuple[dict[s
     return max(found, key=lambda pair: pair[1]["step"], default=None)
 
 
+def restore_network(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put the weights of a checkpoint into the network, in place.
+
+    That comes first: a bank that had grown grows again by it, and optimiser and average are made for what there is.
+    """
+    network.load_state_dict(_under("network/", tensors))
+
+
 def restore(state: State, feed: Feed, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
-    """Put the state of a checkpoint into ``state``, in place; the network's shapes must be those that were saved."""
-    state.network.load_state_dict(_under("network/", tensors))
+    """Put the rest of a checkpoint into ``state``, in place, after ``restore_network``."""
     if state.average is not None:
         state.average.network.load_state_dict(_under("average/", tensors) or _under("network/", tensors))
-    restore_optimizer(state.optimizer, tensors)
+    restore_optimizer(state.optimizer, dict(state.network.named_parameters()), tensors)
     restore_rng(feed.machine.device, tensors)
     state.generator.set_state(tensors["rng/augment"])
     state.step = round(scalars["step"] * feed.steps / scalars["steps_per_epoch"])

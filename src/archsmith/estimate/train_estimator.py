@@ -76,6 +76,11 @@ class TrainEstimator:
         reduced = {} if run.batch_scale == 1.0 else {"batch_scale": run.batch_scale}
         return {**result.metrics, **reduced}
 
+    def check(self, space: Space, weights: str) -> None:
+        """Raise ``SpaceError`` or ``StoreError`` where the bank in the folder ``weights`` cannot serve the space."""
+        if weights:
+            Bank.load(Path(weights), space).survey()
+
     def train(self, proposal: Proposal, run: Run) -> Trained:
         """Return the whole outcome of the training, with the network."""
         for name in proposal.fidelity:

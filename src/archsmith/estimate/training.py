@@ -29,6 +29,7 @@ from archsmith.estimate.state import (
     make_average,
     newest,
     restore,
+    restore_network,
     save_state,
     save_weights,
 )
@@ -138,11 +139,13 @@ def train(
         _set_dropout(network, settings.dropout)
         feed = make_feed(task, settings, machine, data_fraction, resolution)
         generator = torch.Generator(machine.device).manual_seed(seed)
-        state = State(network, make_optimizer(network, settings), generator, seed, make_average(network, settings))
         plan = {"epochs": epochs, "cooldown": cooldown, "data_fraction": data_fraction, "resolution": resolution}
         notes: list[str] = []
         folders = [resume] if isinstance(resume, Path) else resume or ()
         found = next((f for folder in folders if (f := newest(folder, plan, notes)) is not None), None)
+        if found is not None:
+            restore_network(network, found[0])
+        state = State(network, make_optimizer(network, settings), generator, seed, make_average(network, settings))
         if found is not None:
             restore(state, feed, *found)
         clock = Clock(epochs, seconds, feed.steps, began, deadline, state.progress, interrupted=interrupted)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from archsmith.build.module import build_with_paths
-from archsmith.build.relax import Gates, Mixed, opened, relaxable
+from archsmith.build.relax import Gates, Member, Mixed, opened, relaxable
 from archsmith.build.relaxations import softmax
 from archsmith.errors import SpaceError
 from archsmith.space import Arch, Space, sample
@@ -50,5 +50,9 @@ def _chosen(module: nn.Module, arch: Arch) -> Iterator[nn.Module]:
         yield taken
         yield from _chosen(taken, arch)
         return
+    if isinstance(module, Member):
+        labels = list(module.gates.decisions[module.key].options)
+        if labels.index(arch[module.key]) not in module.places:
+            return
     for child in module.children():
         yield from _chosen(child, arch)

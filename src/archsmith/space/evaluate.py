@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -34,7 +35,10 @@ class Make(Protocol):
 
 
 Mix = Callable[[str, Mapping[Answer, Any]], Any]
-"""What stands for a choice of which every option is wanted: from its path and its computed options by label."""
+"""What stands for a choice of which every option is wanted: from its path and its computed options by label.
+
+Where the options are lists, what is in several of them is computed once.
+"""
 
 
 class _Many(list[Any]):
@@ -76,6 +80,14 @@ def evaluate(
                 values.append(value)
         return values
 
+    def alternatives(node: Choice | Switch, path: str) -> dict[Answer, Any]:
+        return {label: compute(o, f"{path}/{label}") for label, o in zip(node.labels, node.options, strict=True)}
+
+    def members(node: Choice | Switch, path: str) -> dict[Answer, Any]:
+        uses, places = _uses(node)
+        made = {use: compute(e, f"{path}/{places[use]}") for pairs in uses.values() for use, e in pairs}
+        return {label: [made[use] for use, _ in pairs] for label, pairs in uses.items()}
+
     def compute(expression: Any, path: str) -> Any:
         match expression:
             case Call(args=args, kwargs=kwargs):
@@ -84,10 +96,16 @@ def evaluate(
                 return make(expression, path, positional, named)
             case Choice() | Switch():
                 decision = space._table[id(expression.on if isinstance(expression, Switch) else expression)]
+                lists = all(isinstance(o, list | tuple) for o in expression.options)
                 if decision.key in mixed:
-                    pairs = zip(expression.labels, expression.options, strict=True)
-                    return mixed[decision.key](path, {label: compute(o, f"{path}/{label}") for label, o in pairs})
+                    open_ = members(expression, path) if lists else alternatives(expression, path)
+                    return mixed[decision.key](path, open_)
                 label = ask(decision)
+                if lists:  # what is in several of them is one thing, with one path
+                    uses, places = _uses(expression)
+                    return type(option(expression, label))(
+                        sequence(((str(places[use]), e) for use, e in uses[label]), path)
+                    )
                 return compute(option(expression, label), f"{path}/{label}")
             case Range():
                 return ask(space._table[id(expression)])
@@ -113,6 +131,21 @@ def evaluate(
         if name not in space.roots:
             raise SpaceError(f"The space has no root {name!r}. {nearest(name, space.roots)}")
     return {name: _plain(compute(space.roots[name], name)) for name in wanted}
+
+
+_Use = tuple[int, int]  # an expression, and how many times it was there before in the same list
+
+
+def _uses(node: Choice | Switch) -> tuple[dict[Answer, list[tuple[_Use, Any]]], dict[_Use, int]]:
+    """Return, for options that are lists, what is in each of them, and its place among all that is in any of them."""
+    uses: dict[Answer, list[tuple[_Use, Any]]] = {}
+    for label, option_ in zip(node.labels, node.options, strict=True):
+        times: Counter[int] = Counter()
+        uses[label] = []
+        for e in option_:
+            uses[label].append(((id(e), times[id(e)]), e))
+            times[id(e)] += 1
+    return uses, {use: place for place, use in enumerate(dict.fromkeys(u for own in uses.values() for u, _ in own))}
 
 
 def _plain(value: Any) -> Any:

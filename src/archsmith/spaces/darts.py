@@ -50,8 +50,8 @@ def darts_model(spec: Spec, width: int = 36, layers: int = 20, every_edge: bool 
     Images from 96 pixels on begin with the strided stems of ImageNet. Parameters are the published ones, without the
     auxiliary head of the published trainings: 3,349,342 for the second-order cell with 36 channels and 20 layers.
 
-    With ``every_edge`` a node has all its edges, and each may also be nothing: the network to relax; see
-    ``strongest_edges``. Raises ``SpaceError`` for tables.
+    With ``every_edge`` a node has all its edges, and each may also be nothing: the network that the paper relaxes; see
+    ``strongest_edges``. Without, the inputs of nodes are relaxed as well. Raises ``SpaceError`` for tables.
     """
     if spec.kind != "image":
         raise SpaceError("The space 'darts' is for images, and this task is a table. Use 'mlp'.")

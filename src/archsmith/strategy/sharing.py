@@ -12,7 +12,7 @@ from archsmith.strategy.abilities import Abilities, abilities_of
 from archsmith.strategy.protocol import Strategy, recommended
 from archsmith.trial import Proposal, Trial
 
-__all__ = ["Sharing"]
+__all__ = ["Sharing", "weights_of"]
 
 
 @dataclass
@@ -53,3 +53,11 @@ class Sharing:
     def recommend(self, trials: Sequence[Trial]) -> Trial | None:
         """Return what the strategy inside recommends."""
         return recommended(self._inner, trials)
+
+
+def weights_of(strategy: Any) -> str:
+    """Return the folder of the bank that a strategy's proposals are measured on, as far as it says; "" for none."""
+    inside: Any = strategy
+    while inside is not None and not isinstance(inside, Sharing):
+        inside = getattr(inside, "strategy", None)
+    return "" if inside is None else inside.weights or weights_of(inside.strategy)
