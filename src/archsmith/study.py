@@ -264,7 +264,7 @@ class Study:
             elif earlier is not None:
                 self._go_on(self._trials[earlier])
             else:
-                self._ask(int(min(free, budget)))
+                self._ask(int(min(free, slots - len(self._waiting), budget)))
 
     @property
     def _spent(self) -> int:
@@ -283,7 +283,8 @@ class Study:
 
     def _ask(self, n: int) -> None:
         index = len(self._trials)
-        proposals = self.strategy.ask(n, np.random.default_rng([self.seed, index]), list(self._open.values()))
+        asked_for = self.strategy.ask(n, np.random.default_rng([self.seed, index]), list(self._open.values()))
+        proposals = asked_for[:n]
         if not proposals:
             self.ended = "nothing is left to try"
         asked, problems = [], []

@@ -15,10 +15,12 @@ from archsmith.estimate import (
     Settings,
     SharedEstimator,
     TrainEstimator,
+    load_checkpoint,
     load_weights,
     search_gates,
     train_bank,
 )
+from archsmith.estimate.gate_state import GATES
 from archsmith.execute import Inline
 from archsmith.run import Run
 from archsmith.space import Arch, Space, call, choice
@@ -118,6 +120,7 @@ def test_a_search_of_gates_that_was_stopped_goes_on_exactly(images: Task, tmp_pa
     whole, epochs = search(None)
     assert epochs == 4
     assert search(tmp_path, stop_after=7)[1] < 4
+    assert load_checkpoint(tmp_path / GATES)[1]["step"] > 0, "what was done of the epoch under way is lost"
     again, epochs = search(tmp_path)
     assert epochs == 4 and all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
 

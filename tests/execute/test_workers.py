@@ -71,8 +71,8 @@ def test_where_trials_are_short_each_worker_has_its_next_one_and_none_is_lost(
     for numbers, do in (((0, 1), "score"), ((2, 3), "hang"), ((4, 5), "surroundings")):
         if numbers[0]:
             assert executor.ahead == 2
-        for number in numbers:
-            executor.submit(make_trial(number, do))
+        for number in numbers:  # a worker that is busy reads nothing, and one long job is more than a pipe holds
+            executor.submit(make_trial(number, do, ballast=1_000_000 if do == "surroundings" else 0))
         if do == "score":
             ended(executor, 2)
         while do == "hang" and not all(child.started_at for child in executor._children):

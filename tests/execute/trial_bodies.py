@@ -20,8 +20,10 @@ from archsmith.space import Arch
 from archsmith.trial import Evaluate, Event, Proposal, Trial
 
 
-def make_trial(number: int, do: str, resume: int | None = None) -> Trial:
-    return Trial(number, Evaluate(Arch({"do": do, "x": number}), {"epochs": 3.0}, resume))
+def make_trial(number: int, do: str, resume: int | None = None, ballast: int = 0) -> Trial:
+    """Return a trial that does what ``do`` says, with an architecture of about ``ballast`` bytes or more."""
+    arch = Arch({"do": do, "x": number, **({"ballast": "x" * ballast} if ballast else {})})
+    return Trial(number, Evaluate(arch, {"epochs": 3.0}, resume))
 
 
 def ended(executor: Any, count: int) -> dict[int, Event]:

@@ -3,20 +3,22 @@
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archsmith.errors import BudgetError
 from archsmith.estimate import Machine
-from archsmith.pipeline import work
+from archsmith.pipeline import executors
 from archsmith.pipeline.clock import SMALLEST_S, Clock, plan
 from archsmith.pipeline.load import Load
+from archsmith.pipeline.pause import Pause
 
 
-@given(st.floats(SMALLEST_S, 1e6), st.integers(0, 3))
-def test_the_shares_are_positive_and_sum_to_the_budget(budget, exports):
-    shares = plan(budget, exports).items()
+@given(st.floats(SMALLEST_S, 1e6), st.integers(0, 3), st.integers(0, 9))
+def test_the_shares_are_positive_and_sum_to_the_budget(budget, exports, networks):
+    shares = plan(budget, exports, networks).items()
     assert all(v > 0 for v in shares.values())
     assert sum(shares.values()) == pytest.approx(budget)
 
@@ -55,12 +57,25 @@ def test_the_clock_counts_from_when_the_command_was_called():
     assert Clock(5.0, started=-1e9).left() == 0.0
 
 
-def test_a_trial_in_a_worker_has_limits_of_time_memory_and_progress(monkeypatch, tmp_path):
+def made(monkeypatch, name: str, machine: Machine) -> dict[str, Any]:
+    """Return the options with which a search of 1000 s makes the executor of this name."""
     given: dict[str, Any] = {}
-    monkeypatch.setattr(work, "Processes", lambda *positional, **named: given.update(named))
-    asked: Any = SimpleNamespace(executor="processes", seed=0)
+    monkeypatch.setattr(executors, name, lambda *positional, **named: given.update(named))
+    asked: Any = SimpleNamespace(executor=name.lower(), seed=0)
     unused: Any = None
-    search = work.Work(asked, *[unused] * 2, tmp_path, *[unused] * 5, machine=Machine())
-    search._executor(unused, True, share=1000.0)
+    executors.make_executor(unused, asked, machine, unused, 1000.0, workers=True, pause=Pause(), note=print)
+    return given
+
+
+def test_a_trial_in_a_worker_has_limits_of_time_memory_and_progress(monkeypatch):
+    given = made(monkeypatch, "Processes", Machine())
     assert given["trial_seconds"] == 600 and given["memory_bytes"] >= 1e9
-    assert given["stall_seconds"] == work.STALLED_S > 30, "a training saves its state every 30 seconds"
+    assert given["stall_seconds"] == executors.STALLED_S > 30, "a training saves its state every 30 seconds"
+
+
+def test_a_trial_on_a_cluster_asks_for_no_more_memory_than_its_share_of_a_node(monkeypatch):
+    given = made(monkeypatch, "Ray", Machine(slots=2))
+    assert given["trial_seconds"] == 600
+    assert 0 < 2 * given["memory"] <= 0.7 * psutil.virtual_memory().available
+    given = made(monkeypatch, "Ray", Machine(device="cuda:0"))
+    assert (given["memory"], given["gpus"]) == (None, 1.0)

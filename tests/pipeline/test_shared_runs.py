@@ -1,6 +1,8 @@
 """Searches on shared weights in the main job: one run of each kind, looked at from all sides."""
 
+import math
 import re
+import time
 import tomllib
 from types import SimpleNamespace
 
@@ -12,15 +14,18 @@ from torch import nn
 import archsmith
 from archsmith import Arch, Space, call, choice
 from archsmith.build import Bank
-from archsmith.errors import Paused, SpaceError, StoreError, UsageError
-from archsmith.estimate import GATE_METHODS, SAMPLERS
-from archsmith.pipeline import Pause, banks, finalists, predict, work
+from archsmith.errors import LimitError, Paused, SpaceError, StoreError, UsageError
+from archsmith.estimate import GATE_METHODS, SAMPLERS, Derived, Divergence, Settings, Trained, differentiable
+from archsmith.estimate.gate_state import GATES
+from archsmith.export import Verified
+from archsmith.export.write import FILES
+from archsmith.pipeline import Pause, banks, finalists, predict, ship, work
 from archsmith.pipeline.banks import likeliest
-from archsmith.pipeline.clock import plan
+from archsmith.pipeline.clock import Clock, plan
 from archsmith.pipeline.decide import decided
 from archsmith.pipeline.journal import Journal
 from archsmith.pipeline.methods import find_method, method_names, require_method
-from archsmith.pipeline.screen import Probe
+from archsmith.pipeline.screen import Probe, Screen, Tempo
 from archsmith.report import load_record, show_lines
 from archsmith.request import Request, resolve_family
 from archsmith.testing.invariants import check_folder
@@ -45,19 +50,34 @@ def space(*widths):
 
 @pytest.fixture(scope="module", autouse=True)
 def hurry():
-    """Train for a moment only, and compare with one rival: what is looked at here does not depend on how well."""
+    """Train for a moment only, compare with one rival, load one file in a fresh process: no more is looked at here."""
     torch.set_num_threads(1)
-    every = work.contenders
+    every, check = work.contenders, ship.check
+
+    def seen(folder, formats, **times):
+        if folder.parent.name == "params-200":
+            return check(folder, formats, **times)
+        return [Verified(name, f"best/{FILES[name]}", (folder / FILES[name]).is_file(), 1) for name in formats]
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ship, "check", seen)
         patch.setattr(work, "contenders", lambda *given: every(*given)[:2])
         for module in (work, finalists, banks):
             patch.setattr(module, "wanted_epochs", lambda samples: 6.0)
         yield
 
 
+class Killed(BaseException):
+    """Ends a run as if its process were gone."""
+
+
+def killed(*given, **options):
+    raise Killed
+
+
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
-    """A search for two limits at once, which was stopped while the bank was trained, and went on."""
+    """A search for two limits at once, stopped while the bank was trained, killed when it was, and gone on with."""
     out, pause, said = tmp_path_factory.mktemp("runs"), Pause(), []
 
     def listen(event):
@@ -71,16 +91,28 @@ def paths(tmp_path_factory):
             data(), space=space(4, 8), out=out, limits=limits, trials=8, progress=listen, pause=pause, **OPTIONS
         )
     (folder,) = out.iterdir()
-    result = archsmith.resume(folder, data=data(), space=space(4, 8), progress=said.append)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bank, "save", killed)
+        with pytest.raises(Killed):
+            archsmith.resume(folder, data=data(), space=space(4, 8), progress=said.append)
+        patch.undo()
+        patch.setattr(banks, "train_bank", killed)
+        (folder / "for" / "params-999").mkdir(parents=True)
+        result = archsmith.resume(folder, data=data(), space=space(4, 8), progress=said.append)
     return result, said
 
 
 @pytest.fixture(scope="module")
 def gates(tmp_path_factory, paths):
-    out = tmp_path_factory.mktemp("runs")
-    return archsmith.search(
-        data(), space=space(4, 8, 16), out=out, method="darts", trials=4, weights=paths[0].folder, **OPTIONS
-    )
+    """A search by gates that begins with the bank of another, and was stopped in its first step."""
+    out, pause = tmp_path_factory.mktemp("runs"), Pause()
+    of = {"space": space(4, 8, 16), "data": data()}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Paused):
+        patch.setattr(differentiable, "cosine", lambda *given: pause.ask() or 1.0)
+        archsmith.search(out=out, method="darts", trials=4, weights=paths[0].folder, pause=pause, **of, **OPTIONS)
+    (folder,) = out.iterdir()
+    assert (folder / "phases" / "1" / "bank" / GATES).exists(), "nothing was saved when it was stopped"
+    return archsmith.resume(folder, **of)
 
 
 def test_several_limits_are_served_by_one_bank_with_a_network_for_each(paths):
@@ -93,8 +125,10 @@ def test_several_limits_are_served_by_one_bank_with_a_network_for_each(paths):
         assert len(predict(folder, data()[0][:2])) == 2 and (folder / "best" / "model.py").is_file()
     assert result.best.metrics["params"] <= 200
     assert result.best.metrics["params"] == result.by_limit[200.0].metrics["params"]
+    assert [[e["ok"] for e in row["exports"]] for row in result.data["by_limit"]] == [[True], [True]]
+    assert {p.name for p in (result.folder / "for").iterdir()} == {"params-200", "params-400"}
     assert result.data["task"]["test_openings"] == 1
-    assert [e["name"] for e in said if e["type"] == "phase"].count("train the bank") == 2
+    assert [e["name"] for e in said if e["type"] == "phase"].count("train the bank") == 3
     check_folder(result.folder)
 
 
@@ -122,6 +156,7 @@ def test_the_report_says_what_the_scores_are_worth(paths, gates):
             assert "Signs of collapse" in text
         assert result.data["shared"]["pairs"]
     assert "A network for each limit" in paths[0].report.read_text()
+    assert "\n".join(show_lines(load_record(paths[0].folder))).count("(verified: yes)") == 2
     assert "entropy of the gates" in gates.report.read_text()
 
 
@@ -207,3 +242,107 @@ def test_limits_of_several_values_are_sorted_and_the_strictest_is_kept():
         {"latency_ms": 2.0, "params": 1000.0},
         {"latency_ms": (2.0, 5.0, 10.0)},
     )
+
+
+def waiting(folder, **request):
+    """A run that is about to train its bank: its data, machine and clock are only told of."""
+    asked = Request("digits", 600.0, **request)
+    spec = SimpleNamespace(samples=240, input_shape=(1, 6, 6))
+    journal, said = Journal(folder / "phases", {"round": 1}), []
+    run = work.Work(
+        asked, SimpleNamespace(spec=spec, train=SimpleNamespace(y=range(240))), space(4, 8), folder, Clock(600.0),
+        plan(600.0).shared(), said.append, lambda event: said.append(event["text"]), journal,
+    )  # fmt: skip
+    run.tempo, run.screen = Tempo((1.0, 0.0, 0.0), 1), Screen(run.space, run.task, {})
+    run.probed = Probe(1, 1, (Arch({"width": 4, "body": "skip", "lr": 0.1}),))
+    return run
+
+
+def by_paths(seconds, loss):
+    """What a training of a bank returns."""
+    rows = () if loss is None else ({"epoch": 2.0, "seconds": seconds, "train_loss": loss},)
+    return Trained(nn.Identity(), {}, rows, 2.0, seconds, Divergence(3, 0.3, 2.0) if loss is None else None)
+
+
+def by_gates(seconds, loss):
+    """What a search of gates returns."""
+    rows = ({"epoch": 2.0, "train_loss": math.nan if loss is None else loss, "entropy": 1.0},)
+    return None, Derived({}, {"body": (0.6, 0.4)}, rows, "the loss is not finite" if loss is None else "", seconds)
+
+
+@pytest.mark.parametrize(
+    ("method", "train", "inside", "end"),
+    [("spos", banks.train_paths, "train_bank", by_paths), ("darts", banks.train_gates, "search_by", by_gates)],
+)
+def test_a_bank_that_diverged_does_not_do_so_again_after_a_kill_and_its_time_counts(
+    method, train, inside, end, tmp_path, monkeypatch
+):
+    run, asked, begun = waiting(tmp_path), [], []
+    ends = iter([end(20.0, None), None, end(50.0, 1.0)])
+
+    def short(*given, **options):
+        recipe = next(g for g in given if isinstance(g, Settings))
+        asked.append((round(recipe.lr, 9), options["checkpoint"].name, options["seconds"]))
+        return next(ends) or killed()
+
+    def anew():
+        begun.append(Bank(space(4, 8)))
+        return begun[-1]
+
+    monkeypatch.setattr(banks, inside, short)
+    monkeypatch.setattr(banks, "validation_score", lambda *given: None)
+    given = run, find_method(method), Bank(space(4, 8)), Settings(lr=0.3), {"width": 4, "lr": 0.1}, anew
+    with pytest.raises(Killed):
+        train(*given)
+    made = train(*given)[1]
+    left = run.shares.bank - 20.0
+    assert [row[:2] for row in asked] == [(0.3, "bank"), (0.1, "bank-again"), (0.1, "bank-again")]
+    assert [row[2] for row in asked] == pytest.approx([run.shares.bank, left, left], abs=5)
+    assert (made["seconds"], made["loss"], len(begun)) == (70.0, 1.0, 1)
+
+
+@pytest.mark.parametrize("trials", [None, 5])
+def test_a_bank_is_trained_by_epochs_where_trials_are_counted_and_within_its_time_always(trials, tmp_path, monkeypatch):
+    asked, run = [], waiting(tmp_path, trials=trials)
+
+    def noted(*given, **options):
+        asked.append(options)
+        killed()
+
+    monkeypatch.setattr(banks, "validation_score", lambda *given: None)
+    for name, train in (("train_bank", banks.train_paths), ("search_by", banks.train_gates)):
+        monkeypatch.setattr(banks, name, noted)
+        method = find_method("spos" if name == "train_bank" else "darts")
+        with pytest.raises(Killed):
+            train(run, method, Bank(space(4, 8)), Settings(), {"width": 4, "lr": 0.1}, Bank)
+    until = time.monotonic() + run.shares.bank
+    for options in asked:
+        assert (options["epochs"] is None, options["deadline"] is None) == 2 * (trials is None,)
+        assert (options["seconds"] is None) == (trials is not None)
+        assert options["interrupted"] is run.pause and options["checkpoint"] == run.journal.place("bank")
+        assert trials is None or options["deadline"] == pytest.approx(until, abs=5)
+
+
+def test_what_is_trained_untried_keeps_the_strictest_of_several_limits(tmp_path):
+    run = waiting(tmp_path, limits={"params": 200.0}, family={"params": (200.0, 400.0)})
+    run.limits, run.study = {"params": 400.0}, SimpleNamespace(trials=[])
+    run.screen = Screen(run.space, run.task, run.limits)
+    small, large = (Arch({"width": width, "body": "skip", "lr": 0.1}) for width in (4, 8))
+    run.first, run.probed = (large,), Probe(4, 0, (small,))
+    assert [t.arch for t in run._candidates()] == [small]
+    run.probed = Probe(4, 0)
+    with pytest.raises(LimitError, match="strictest limit"):
+        run._candidates()
+
+
+def test_an_epoch_may_take_a_tenth_of_what_final_trainings_get_also_where_sharing_is_decided_late(tmp_path):
+    run = waiting(tmp_path)
+    run.shares, run.tempo = plan(600.0), Tempo((1e-9, 0.0, 0.0), 1)
+    longest, shared = run._longest_epochs(np.random.default_rng(0), busy=False)
+    assert (longest, shared) == pytest.approx((plan(600.0).final / 10, plan(600.0).shared().final / 10))
+    run.journal.put("measure", {"shared_epoch_seconds": shared})
+    run.limits = {"epoch_seconds": longest, "params": 400.0}
+    run.screen = Screen(run.space, run.task, run.limits)
+    run.share_weights()
+    assert run.shares == plan(600.0).shared()
+    assert run.limits == run.screen.limits == {"epoch_seconds": shared, "params": 400.0}

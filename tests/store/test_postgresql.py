@@ -299,6 +299,10 @@ def test_what_does_not_pass_is_told_with_what_to_do(postgres: Any, schema: str, 
     assert numbers(store) == [0, 1]
 
 
+def _refuse(study: str, rows: object) -> None:
+    raise StoreError("The server went away once more.")
+
+
 def test_a_server_that_does_not_come_back_is_given_up_on_and_what_it_did_not_take_is_kept(
     postgres: Any, opened: Open, tmp_path: Path
 ) -> None:
@@ -316,6 +320,10 @@ def test_a_server_that_does_not_come_back_is_given_up_on_and_what_it_did_not_tak
     store.close()
     assert mirror.with_name("waiting.jsonl").exists()
     again = opened(mirror=mirror)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(again, "_append", _refuse)
+        with pytest.raises(StoreError, match="once more"):
+            numbers(again)
     again.append("s", Event("note", 2))
     assert numbers(again) == [0, 1, 2] == [e.trial for e in read_mirror(mirror)]
     assert not mirror.with_name("waiting.jsonl").exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from archsmith import failpoint
 from archsmith.errors import StoreError
 from archsmith.store import SQLiteStore, read_mirror
 from archsmith.trial import Event
@@ -173,3 +174,45 @@ def test_a_copy_on_read_only_media_is_read(closed: bool, path: Path, tmp_path: P
     if read.returncode == 77 or "unshare" in read.stderr or "mount" in read.stderr:
         pytest.skip("this user may not mount a folder read-only")
     assert read.stdout.split() == ["0", "1", "2"], read.stderr
+
+
+def _kept_aside(path: Path, *studies: str) -> Path:
+    """Make a store of one event whose next events, of trials 1, 2, 3, a locked file did not take."""
+    store = SQLiteStore(path, wait=0.0)
+    store.append(studies[0], Event("note", 0))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for number, study in enumerate(studies, start=1):
+        with pytest.raises(StoreError, match=r"kept in waiting\.jsonl"):
+            store.append(study, Event("note", number))
+    other.close()
+    store.close()
+    return path.with_name("waiting.jsonl")
+
+
+@pytest.mark.parametrize("damage", ["torn", "spoiled", "lost"])
+def test_of_what_waits_all_before_a_damaged_line_comes_back_and_nothing_after_it(damage: str, path: Path) -> None:
+    waiting = _kept_aside(path, "s", "s", "s")
+    lines = waiting.read_bytes().splitlines(keepends=True)
+    if damage == "torn":
+        lines[2] = lines[2][:-9]
+    else:
+        lines[1:2] = [b"\0" * 9 + b"\n"] if damage == "spoiled" else []
+    waiting.write_bytes(b"".join(lines))
+    for _ in range(2):
+        store = SQLiteStore(path)
+        assert [e.trial for e in store.events("s")] == ([0, 1, 2] if damage == "torn" else [0, 1])
+        store.close()
+
+
+def test_what_waits_of_several_studies_comes_back_as_a_whole_or_goes_on_waiting(path: Path) -> None:
+    _kept_aside(path, "s", "t", "s")
+    try:
+        failpoint.arm("store.commit.after=raise@1")
+        with pytest.raises(failpoint.FailpointReached):
+            SQLiteStore(path)
+    finally:
+        failpoint.arm("")
+    store = SQLiteStore(path)
+    assert [[e.trial for e in store.events(study)] for study in ("s", "t")] == [[0, 1, 3], [2]]
+    store.close()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archsmith.space import Arch, Space, choice
-from archsmith.strategy import RandomSearch, recommended
+from archsmith.strategy import First, InTurn, Narrowed, RandomSearch, Sharing, recommended
 from archsmith.trial import Evaluate, Trial
 
 SPACE = Space(x=choice(1, 2, 3, name="x"))
@@ -39,3 +39,20 @@ def test_a_strategy_with_an_opinion_is_asked_about_what_is_usable_at_the_highest
 def test_of_nothing_usable_there_is_no_answer() -> None:
     assert recommended(RandomSearch(SPACE), TRIALS[4:]) is None
     assert recommended(Last(SPACE), []) is None
+
+
+def test_a_wrapper_passes_on_what_the_strategy_inside_answers() -> None:
+    wrapped = (
+        First(Last(SPACE), (Arch({"x": 1}),)),
+        Sharing(Last(SPACE), weights="bank"),
+        Narrowed(SPACE, Last(SPACE), {}),
+    )
+    for strategy in wrapped:
+        answer = recommended(strategy, TRIALS)
+        assert answer is TRIALS[3], strategy
+
+
+def test_of_two_searches_in_turn_the_better_answer_counts_and_each_answers_for_its_own_trials() -> None:
+    assert recommended(InTurn(RandomSearch(SPACE), Last(SPACE)), TRIALS) is TRIALS[2]
+    assert recommended(InTurn(RandomSearch(SPACE), Last(SPACE)), [*TRIALS[:2], TRIALS[3]]) is TRIALS[3]
+    assert recommended(InTurn(Last(SPACE), Last(SPACE)), TRIALS[4:]) is None

@@ -2,8 +2,11 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from archsmith.errors import BudgetError
@@ -13,7 +16,7 @@ from archsmith.space import Space, choice, real
 from archsmith.store import MemoryStore
 from archsmith.strategy import RandomSearch, RegularizedEvolution, SuccessiveHalving
 from archsmith.study import Study
-from archsmith.trial import Event, Proposal
+from archsmith.trial import Event, Proposal, Trial
 
 SPACE = Space(rate=real(0.0, 1.0, name="rate"), cost=choice(1, 2, 5, name="cost"))
 
@@ -151,3 +154,24 @@ def test_a_study_closes_only_what_it_made(tmp_path: Path) -> None:
     Study(SPACE, RandomSearch(SPACE), executor=executor).run(trials=2)
     with Study(SPACE, RandomSearch(SPACE), quick, folder=tmp_path) as again:  # the log was let go
         assert len(again.trials) == 2
+
+
+def test_no_more_is_asked_than_the_budget_and_the_executor_hold() -> None:
+    asked: list[tuple[int, Sequence[Trial]]] = []
+
+    @dataclass
+    class Generous(RandomSearch):
+        """Proposes more than it is asked for."""
+
+        def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
+            asked.append((n, running))
+            return super().ask(n + 5, rng, running)
+
+    assert len(Study(SPACE, Generous(SPACE), executor=Simulated(timed, slots=2)).run(trials=3).trials) == 3
+    asked.clear()
+    executor = Simulated(lambda proposal, run: ({"accuracy": 0.5}, 100.0 if run.trial == 0 else 1.0), slots=4)
+    study = Study(SPACE, Generous(SPACE), executor=executor, key=lambda arch: str(arch["cost"]), patience=30)
+    study.run(seconds=1000)
+    for n, running in asked:  # what waits for the result of a long trial is not followed by as much again
+        waiting = len(running) - len({trial.source_key for trial in running})
+        assert 0 < n <= 4 - waiting

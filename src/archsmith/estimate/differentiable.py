@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 from archsmith.build.bank import Bank
 from archsmith.build.relax import Gates, Gating, relax, require_mixable
-from archsmith.errors import UsageError
+from archsmith.errors import StoreError, UsageError
 from archsmith.estimate.bilevel import hypergradient
 from archsmith.estimate.feed import make_feed
 from archsmith.estimate.gate_state import GateState
@@ -31,7 +33,8 @@ from archsmith.task import Task
 __all__ = ["Derived", "search_gates"]
 
 _Batch = tuple[Tensor, Tensor]
-_SAVING_SHARE = 0.05  # of the time, what saving between epochs may take
+_SAVING_SHARE = 0.05  # of the time, what saving may take
+_UNSAVED_SECONDS = 30.0  # an epoch may be long: what is lost when the process is killed must not be
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Derived:
 
     ``shares`` are how much each option of a decision weighs, see ``Gates.shares``. ``curve`` has a row for each epoch:
     ``epoch``, the mean ``train_loss``, the ``entropy`` of the gates, and what a guard measured. ``stopped`` says why a
-    guard ended it, empty where none did; ``seconds`` is the time of all calls.
+    guard, or a loss that is not finite, ended it, else it is empty; ``seconds`` is the time of all calls.
     """
 
     answers: Mapping[str, Answer]
@@ -69,6 +72,7 @@ def search_gates(
     gate_decay: float = 1e-3,
     reading: Callable[[Bank, Any, Mapping[str, Answer] | None], nn.Module] = relax,
     checkpoint: Path | None = None,
+    deadline: float | None = None,
     interrupted: Callable[[], bool] = bool,
 ) -> Derived:
     """Train the bank's relaxed network and its gates in turn, and return what the gates prefer (Liu et al., 2019).
@@ -80,9 +84,10 @@ def search_gates(
     epochs. ``base`` answers what is not relaxed. ``reading`` makes the network. Raises ``SpaceError`` where the space
     cannot be relaxed; see ``relax``.
 
-    The budget is ``epochs``, or ``seconds`` of this call; what is annealed follows the clock then. ``checkpoint`` is a
-    folder for the state after each epoch: a search that finds one there goes on from it, exactly so where its budget is
-    in epochs. Once ``interrupted()`` is true it ends, and the epoch under way is lost. Raises ``UsageError`` unless
+    The budget is ``epochs``, or ``seconds`` of this call; what is annealed follows the clock then. ``deadline``, of
+    ``time.monotonic``, ends it early. ``checkpoint`` is a folder for the state after each epoch, and now and then
+    within a long one: a search that finds one there goes on from it, exactly so where its budget is in epochs. Once
+    ``interrupted()`` is true it ends after the step under way, with its state saved. Raises ``UsageError`` unless
     exactly one budget is given.
     """
     if (epochs is None) == (seconds is None):
@@ -99,6 +104,7 @@ def search_gates(
         optimizer = make_optimizer(bank, settings)
         gate_optimizer = torch.optim.Adam(gates.parameters(), gate_rate, betas=(0.5, 0.999), weight_decay=gate_decay)
         state = GateState(bank, gates, (optimizer, gate_optimizer), (generator, watching), machine.device)
+        state.loss = torch.zeros((), device=machine.device)
         if checkpoint is not None:
             state.restore(checkpoint)
         follow(optimizer, bank.named_parameters())
@@ -133,19 +139,31 @@ def search_gates(
             gates.draw(1.0)
             return compute(*feed.take(halves[1][:batch], watching))
 
-        before, spent, saving = state.progress, state.seconds, 0.0
+        before, spent, saving, saved = state.progress, state.seconds, 0.0, 0.0
         curve, kept, stopped = state.curve, state.kept, ""
 
         def passed(epoch: int, step: int) -> float:
+            if deadline is not None and time.monotonic() >= deadline:
+                return 1.0
             if seconds is None:
                 return (epoch * steps + step) / (max(1, epochs or 1) * steps)
             return min(1.0, before + (1.0 - before) * (time.monotonic() - began) / seconds)
 
-        while passed(state.epoch, 0) < 1.0 and not interrupted():
-            epoch, taken = state.epoch, 0
+        def keep(always: bool = False) -> None:
+            nonlocal saving, saved
+            elapsed = time.monotonic() - began
+            if checkpoint is None or (saving > _SAVING_SHARE * elapsed and not always):
+                return
+            state.progress, state.seconds = passed(state.epoch, state.step), spent + elapsed
+            with contextlib.suppress(StoreError):  # a full disk costs the state and not the search
+                state.save(checkpoint)
+            saved = time.monotonic() - began
+            saving += saved - elapsed
+
+        while (passed(state.epoch, state.step) < 1.0 or state.step == steps) and not interrupted():
+            epoch = state.epoch
             orders = [half[_shuffled(len(half), seed, epoch, half.device)] for half in halves]
-            total = torch.zeros((), device=machine.device)
-            for step in range(steps):
+            for step in range(state.step, steps):
                 progress = passed(epoch, step)
                 if progress >= 1.0 or interrupted():
                     break
@@ -156,13 +174,18 @@ def search_gates(
                     gates.draw(progress)
                     gate_step(own, other, rate)
                 gates.draw(progress)
-                total += weight_step(own)
-                taken += 1
-            if taken == 0 or interrupted():
+                state.loss += weight_step(own)
+                state.step += 1
+                if time.monotonic() - began - saved > _UNSAVED_SECONDS:
+                    keep()
+            if state.step == 0 or interrupted():
                 break
-            done, mean = epoch + taken / steps, float(total) / taken
+            done, mean = epoch + state.step / steps, float(state.loss) / state.step
             curve.append({"epoch": done, "train_loss": mean, "entropy": gates.entropy()})
             kept.append([p.detach().clone() for p in gates.parameters()])
+            if not math.isfinite(mean):
+                stopped = f"the loss stopped being finite in epoch {epoch + 1}"
+                break
             if guard is not None:
                 curve[-1][guard.name] = guard.measure(Watched(gates, network, watched_loss, watching))
                 late = guard.back([row[guard.name] for row in curve])
@@ -173,12 +196,10 @@ def search_gates(
                         parameter.data.copy_(value)
                     stopped += f"; the gates are those of epoch {back + 1}"
                     break
-            state.epoch, state.progress = epoch + 1, passed(epoch + 1, 0)
-            state.seconds = spent + time.monotonic() - began
-            if checkpoint is not None and saving <= _SAVING_SHARE * (time.monotonic() - began):
-                mark = time.monotonic()
-                state.save(checkpoint)
-                saving += time.monotonic() - mark
+            state.epoch, state.step, state.loss = epoch + 1, 0, torch.zeros((), device=machine.device)
+            keep()
+        if interrupted() and not stopped:
+            keep(always=True)
         return Derived(gates.derive(), gates.shares(), tuple(curve), stopped, spent + time.monotonic() - began)
 
 

@@ -23,9 +23,9 @@ GATES = "last.safetensors"
 class GateState:
     """What a differentiable search carries from epoch to epoch.
 
-    ``generators`` draw the batches' augmentation and what a guard looks at. ``epoch`` counts finished ones,
-    ``progress`` is the share of the way that has passed, ``seconds`` the time of all calls, and ``kept`` holds the
-    gates after each epoch.
+    ``generators`` draw the batches' augmentation and what a guard looks at. ``epoch`` counts finished ones, ``step``
+    the steps of the one under way, and ``loss`` adds up their losses. ``progress`` is the share of the way that has
+    passed, ``seconds`` the time of all calls, and ``kept`` holds the gates after each epoch.
     """
 
     bank: Bank
@@ -34,6 +34,8 @@ class GateState:
     generators: tuple[torch.Generator, torch.Generator]
     device: str
     epoch: int = 0
+    step: int = 0
+    loss: Tensor = field(default_factory=lambda: torch.zeros(()))
     progress: float = 0.0
     seconds: float = 0.0
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -48,9 +50,9 @@ class GateState:
         tensors |= optimizer_tensors(weights, dict(self.bank.named_parameters()))
         tensors |= {f"gate-{name}": value for name, value in optimizer_tensors(gates, self._numbered).items()}
         tensors |= {f"generator/{i}": generator.get_state() for i, generator in enumerate(self._drawing)}
-        tensors |= rng_tensors(self.device)
-        scalars = {"epoch": self.epoch, "progress": self.progress, "seconds": self.seconds, "curve": self.curve}
-        save_checkpoint(folder / GATES, tensors, scalars)
+        tensors |= rng_tensors(self.device) | {"loss": self.loss}
+        counted = {"epoch": self.epoch, "step": self.step, "progress": self.progress, "seconds": self.seconds}
+        save_checkpoint(folder / GATES, tensors, {**counted, "curve": self.curve})
 
     @property
     def _numbered(self) -> dict[str, Tensor]:
@@ -80,7 +82,8 @@ class GateState:
         for i, generator in enumerate(self._drawing):
             generator.set_state(tensors[f"generator/{i}"])
         restore_rng(self.device, tensors)
-        self.epoch, self.progress = int(scalars["epoch"]), float(scalars["progress"])
+        self.epoch, self.step, self.progress = int(scalars["epoch"]), int(scalars["step"]), float(scalars["progress"])
+        self.loss = tensors["loss"].to(self.device)
         self.seconds, self.curve = float(scalars["seconds"]), [dict(row) for row in scalars["curve"]]
         count = len(self.gates.parameters())
         self.kept = [[tensors[f"kept/{e}/{i}"].to(self.device) for i in range(count)] for e in range(len(self.curve))]

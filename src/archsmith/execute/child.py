@@ -29,6 +29,7 @@ if sys.platform != "win32":
 __all__ = ["Child"]
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_AT_ONCE = 4000  # bytes, of which every system holds two for a pipe that nobody reads
 _LONGEST_DEATH = 10.0  # seconds a killed process may take to be gone
 
 
@@ -36,6 +37,7 @@ _LONGEST_DEATH = 10.0  # seconds a killed process may take to be gone
 class Child:
     """A worker process, the connection to it, the trial it has, and the ``following`` one that it was sent already.
 
+    ``sender`` is the thread that sends what is too long to be sent at once; there is one at a time.
     ``skipping`` tells that the following one was stopped before its turn came.
     """
 
@@ -97,8 +99,22 @@ class Child:
         return Child(process, ours, sender, mark)
 
     def send(self, job: object) -> None:
-        """Send one job to a worker that is ready; raise ``OSError`` if it is gone."""
-        self.connection.send(job)
+        """Send one job to a worker, without waiting for it to read; raise ``OSError`` if it is gone.
+
+        A worker reads nothing while it is busy, or frozen, and a pipe holds little: more than that goes by a thread.
+        """
+        data, before = ForkingPickler.dumps(job), self.sender
+        if len(data) <= _AT_ONCE and not before.is_alive():
+            self.connection.send_bytes(data)
+            return
+
+        def deliver() -> None:
+            before.join()
+            with contextlib.suppress(OSError):  # it died meanwhile, which is seen elsewhere
+                self.connection.send_bytes(data)
+
+        self.sender = threading.Thread(target=deliver, daemon=True)
+        self.sender.start()
 
     def messages(self) -> Iterator[tuple[str, Any]]:
         """Yield what the worker has said and nobody has read; ``mute`` is set when it can say no more."""

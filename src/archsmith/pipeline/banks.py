@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from archsmith.estimate import (
     Goal,
     Sampler,
     Settings,
-    Trained,
     limited,
     load_checkpoint,
+    load_curve,
+    load_weights,
     make_sampler,
     search_by,
     seconds_spent,
@@ -34,7 +36,17 @@ from archsmith.pipeline.work import Work
 from archsmith.space import Answer, Arch, Decision, completed, narrow
 from archsmith.strategy import Narrowed, make
 
-__all__ = ["BANK", "GATES_MOVE", "TRIED", "bank_of", "likeliest", "parameters_of", "train_gates", "train_paths"]
+__all__ = [
+    "BANK",
+    "GATES_MOVE",
+    "LEAST_AGAIN",
+    "TRIED",
+    "bank_of",
+    "likeliest",
+    "parameters_of",
+    "train_gates",
+    "train_paths",
+]
 
 BANK = "bank"
 """The folder of a run in which its bank is kept."""
@@ -45,8 +57,12 @@ GATES_MOVE = 6.0
 TRIED = 200
 """How many of the architectures that gates prefer are looked at for one within the limits."""
 
+LEAST_AGAIN = 0.5
+"""The part of its share that a bank gets at least which is trained again after it diverged."""
+
 _LEAST_S = 1.0
 _LOOKING_S = 5.0
+_CUT_SHORT = "the time was over before the bank was trained, so the same seed may end otherwise next time"
 
 
 def bank_of(work: Work) -> Bank | None:
@@ -62,32 +78,50 @@ def bank_of(work: Work) -> Bank | None:
 
 
 def train_paths(
-    work: Work, method: Method, begin: Bank, recipe: Settings, given: Mapping[str, Answer]
+    work: Work, method: Method, bank: Bank, recipe: Settings, given: Mapping[str, Answer], anew: Callable[[], Bank]
 ) -> tuple[Bank, dict[str, Any]]:
-    """Train a bank, from what ``begin`` holds, on the paths that the method draws, for its share of the budget.
+    """Train a bank on the paths that the method draws, for its share of the budget; return it with what came of it.
 
-    Returns it with what came of it. A training that was stopped goes on from its last state; one that diverges begins
-    anew, at a third of the rate.
+    A training that was stopped goes on from its last state, and one that has ended is not done again. One that diverges
+    begins with the bank that ``anew`` makes, at a third of the rate, and what it took counts. Where the number of
+    trials is given, the training is by epochs, so that the same seed is the same bank.
     """
-    first = {name: tensor.clone() for name, tensor in begin.state_dict().items()}
-    trained = _attempt(work, method, begin, recipe, given, work.journal.place("bank"))
-    if trained.diverged is not None:
-        work.note(f"the bank diverged, so it begins anew at a third of the learning rate: {trained.diverged}")
-        begin.load_state_dict(first)
-        gentler = replace(recipe, lr=recipe.peak_lr / 3)
-        trained = _attempt(work, method, begin, gentler, given, work.journal.place("bank-again"))
-    if trained.diverged is not None:
+    return _steadily(work, bank, recipe, anew, partial(_along_paths, work, method, given))
+
+
+_Attempt = Callable[[Bank, Settings, Path, float], tuple[dict[str, Any], str]]
+"""Trains a bank by a recipe in a place, after seconds that led nowhere; returns what came of it, and how it failed."""
+
+
+def _steadily(
+    work: Work, bank: Bank, recipe: Settings, anew: Callable[[], Bank], attempt: _Attempt
+) -> tuple[Bank, dict[str, Any]]:
+    """Train a bank, and if it diverges another one at a third of the rate."""
+    lost = work.journal.get("diverged")
+    if lost is None:
+        made, why = attempt(bank, recipe, work.journal.place("bank"), 0.0)
+        if not why:
+            return bank, made
+        lost = work.journal.put("diverged", {"why": why, "seconds": made["seconds"]})
+        bank = anew()
+    work.note(f"the bank diverged, so it begins anew at a third of the learning rate: {lost['why']}")
+    gentler, spent = replace(recipe, lr=recipe.peak_lr / 3), float(lost["seconds"])
+    made, why = attempt(bank, gentler, work.journal.place("bank-again"), spent)
+    if why:
         raise ArchsmithError(
-            f"The shared weights could not be trained: {trained.diverged}. Search without --method, or with another."
+            f"The shared weights could not be trained: {why}. Search without --method, or with another."
         )
-    return begin, {"epochs": trained.epochs, "seconds": trained.seconds, "loss": trained.metrics.get("train_loss")}
+    return bank, {**made, "seconds": made["seconds"] + spent}
 
 
-def _attempt(
-    work: Work, method: Method, bank: Bank, recipe: Settings, given: Mapping[str, Answer], place: Path
-) -> Trained:
-    spent = seconds_spent(place)
-    left, repeatable = _time_left(work, spent), work.request.repeatable
+def _along_paths(
+    work: Work, method: Method, given: Mapping[str, Answer], bank: Bank, recipe: Settings, place: Path, lost: float
+) -> tuple[dict[str, Any], str]:
+    known = _ended(bank, place)
+    if known is not None:
+        return known, ""
+    spent, timed = seconds_spent(place), work.request.trials is None
+    left = _time_left(work, spent, lost)
     with work.pause.gently():
         trained = train_bank(
             bank,
@@ -97,20 +131,45 @@ def _attempt(
             seed=work.request.seed,
             sampler=_sampler(work, method, bank, given),
             distil=SAMPLERS[method.name].distil and recipe.mixup == 0,
-            epochs=wanted_epochs(work.task.spec.samples) if repeatable else None,
-            seconds=None if repeatable else left,
-            deadline=time.monotonic() + left if repeatable else None,
+            epochs=None if timed else wanted_epochs(work.task.spec.samples),
+            seconds=left if timed else None,
+            deadline=None if timed else time.monotonic() + left,
             checkpoint=place,
             resume=place,
             interrupted=work.pause,
         )
+    if trained.diverged is not None:
+        return {"seconds": trained.seconds + spent}, str(trained.diverged)
     work.pause.check()
-    return replace(trained, seconds=trained.seconds + spent)
+    if trained.stopped:
+        work.note(_CUT_SHORT)
+    return _made(trained.curve), ""
 
 
-def _time_left(work: Work, spent: float) -> float:
+def _ended(bank: Bank, place: Path) -> dict[str, Any] | None:
+    """Put the weights of a training that has ended in ``place`` into the bank; return what came of it, if there is one.
+
+    A process may be killed between the end of a training and the note that the run makes of it.
+    """
+    try:
+        weights, curve = load_weights(place), load_curve(place)
+    except StoreError:
+        return None
+    bank.load_state_dict({n.removeprefix("bank."): value for n, value in weights.items() if n.startswith("bank.")})
+    return _made(curve)
+
+
+def _made(curve: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return what the run keeps of a bank's training, by the last row of its curve."""
+    last = curve[-1]
+    return {"epochs": last["epoch"], "seconds": last["seconds"], "loss": last["train_loss"]}
+
+
+def _time_left(work: Work, spent: float, lost: float = 0.0) -> float:
+    """Return how long a training of the bank may go on that has taken ``spent`` seconds, after ``lost`` in vain."""
     kept = work.shares.search + work.shares.final + work.shares.ship
-    return max(_LEAST_S, min(work.shares.bank - spent, work.clock.left(kept)))
+    share = max(work.shares.bank - lost, LEAST_AGAIN * work.shares.bank)
+    return max(_LEAST_S, min(share - spent, work.clock.left(kept)))
 
 
 def _sampler(work: Work, method: Method, bank: Bank, given: Mapping[str, Answer]) -> Sampler:
@@ -123,19 +182,37 @@ def _sampler(work: Work, method: Method, bank: Bank, given: Mapping[str, Answer]
 
 
 def train_gates(
-    work: Work, method: Method, bank: Bank, recipe: Settings, base: Mapping[str, Answer]
-) -> tuple[dict[str, Any], list[Arch]]:
-    """Train the bank with all options mixed, and the gates with it; return what came of it.
+    work: Work, method: Method, bank: Bank, recipe: Settings, base: Mapping[str, Answer], anew: Callable[[], Bank]
+) -> tuple[Bank, dict[str, Any], list[Arch]]:
+    """Train a bank with all options mixed, and the gates with it, as ``train_paths`` does; return what came of it.
 
-    Second are the architectures that the gates prefer within the limits, the likeliest first. ``base`` answers what is
+    Third are the architectures that the gates prefer within the limits, the likeliest first. ``base`` answers what is
     not a choice of modules.
     """
+    bank, made = _steadily(work, bank, recipe, anew, partial(_with_gates, work, method, base))
     decisions = relaxed_decisions(method, work.space)
-    place = work.journal.place("bank")
-    repeatable, left = work.request.repeatable, _time_left(work, _seconds_of(place))
+    likely = (
+        completed(work.space, answers, {k: v for k, v in base.items() if k not in decisions})
+        for answers in likeliest(decisions, made["shares"])
+    )
+    fitting: list[Arch] = []
+    until = time.monotonic() + _LOOKING_S if work.request.trials is None else math.inf
+    for arch, _ in zip(likely, range(TRIED), strict=False):
+        if arch not in fitting and work.fits(arch):
+            fitting.append(arch)
+        if len(fitting) == 4 or time.monotonic() > until:
+            break
+    return bank, made, fitting
+
+
+def _with_gates(
+    work: Work, method: Method, base: Mapping[str, Answer], bank: Bank, recipe: Settings, place: Path, lost: float
+) -> tuple[dict[str, Any], str]:
+    decisions = relaxed_decisions(method, work.space)
+    timed, left = work.request.trials is None, _time_left(work, _seconds_of(place), lost)
     epochs = max(1, round(wanted_epochs(work.task.spec.samples) / 3))
-    if not repeatable:  # about: each step is taken twice, through most of the options
-        typical = completed(work.space, {}, base)
+    if timed:  # about: each step is taken twice, through most of the options
+        typical = completed(work.space, work.probed.starts[0], base)
         options = sum(len(d.options) for d in decisions.values()) / len(decisions)
         epochs = max(1, min(epochs, round(work.shares.bank / (options * work.pace(typical)))))
     steps = max(1, len(work.task.train.y) // recipe.batch_size // 2)
@@ -149,36 +226,31 @@ def train_gates(
             recipe,
             machine=work.machine.alone(),
             seed=work.request.seed,
-            epochs=epochs if repeatable else None,
-            seconds=None if repeatable else left,
+            epochs=None if timed else epochs,
+            seconds=left if timed else None,
+            deadline=None if timed else time.monotonic() + left,
             base=base,
             gate_rate=min(0.1, GATES_MOVE / (steps * epochs)),
             checkpoint=place,
             interrupted=work.pause,
             **penalty,
         )
-    work.pause.check()
     curve = [dict(row) for row in found.curve]
+    done, loss = (curve[-1]["epoch"], curve[-1]["train_loss"]) if curve else (0.0, 0.0)
+    if not math.isfinite(loss):
+        return {"seconds": found.seconds}, found.stopped
+    work.pause.check()
+    if not timed and done < epochs and not found.stopped:
+        work.note(_CUT_SHORT)
     made: dict[str, Any] = {
-        "epochs": curve[-1]["epoch"] if curve else 0.0,
+        "epochs": done,
         "seconds": found.seconds,
-        "loss": curve[-1]["train_loss"] if curve else None,
+        "loss": loss if curve else None,
         "gates": curve,
         "shares": {key: list(shares) for key, shares in found.shares.items()},
         "stopped": found.stopped,
     }
-    likely = (
-        completed(work.space, answers, {k: v for k, v in base.items() if k not in decisions})
-        for answers in likeliest(decisions, found.shares)
-    )
-    fitting: list[Arch] = []
-    until = time.monotonic() + _LOOKING_S
-    for arch, _ in zip(likely, range(TRIED), strict=False):
-        if arch not in fitting and work.fits(arch):
-            fitting.append(arch)
-        if len(fitting) == 4 or time.monotonic() > until:
-            break
-    return made, fitting
+    return made, ""
 
 
 def _seconds_of(place: Path) -> float:

@@ -56,8 +56,8 @@ class Shares:
         return replace(self, final=self.final - more, ship=self.ship + more)
 
 
-def plan(budget: float, exports: int = 3) -> Shares:
-    """Return how a budget in seconds is shared out.
+def plan(budget: float, exports: int = 3, networks: int = 0) -> Shares:
+    """Return how a budget in seconds is shared out, with ``networks`` to be shipped beside the best one.
 
     Checking, measuring and shipping cost about the same whatever the budget, so they are taken off first; of the rest
     the final training gets the largest part, because a good training is worth more accuracy than a longer search
@@ -71,7 +71,7 @@ def plan(budget: float, exports: int = 3) -> Shares:
         )
     check = min(0.03 * budget, 10.0)
     measure = min(max(0.04 * budget, 3.0), 20.0)
-    ship = min((6.0 + 6.0 * exports) if budget >= 60 else 0.35 * budget, 60.0)
+    ship = min((6.0 + 6.0 * exports + 2.0 * networks) if budget >= 60 else 0.35 * budget, 60.0)
     left = budget - check - measure - ship
     return Shares(check, measure, 0.28 * left, 0.6 * left, 0.12 * left, ship)
 

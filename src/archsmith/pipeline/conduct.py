@@ -87,7 +87,8 @@ def conduct(
         journal.save(history=[*journal.state["history"], _went_on(journal)], status="running")
         say({"type": "note", "text": journal.state["history"][-1]})
     try:
-        shares = plan(request.budget - float(journal.state["base_s"]), exports=len(request.formats))
+        networks = sum(map(len, request.family.values()))
+        shares = plan(request.budget - float(journal.state["base_s"]), len(request.formats), networks)
         method = find_method(request.method) if request.method else None
         shares = shares if method is None else shares.shared()
         works: list[Work] = []

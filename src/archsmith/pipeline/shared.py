@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -40,8 +41,8 @@ def search_shared(work: Work, method: Method) -> None:
     The training settings are those that work for most networks, the same for the bank and for all that is trained
     after it: on shared weights they have no say, so they are not searched.
     """
-    if not work.shares.bank:  # it was decided after the measuring
-        work.shares = work.shares.shared()
+    if not work.shares.bank:
+        work.share_weights()
     if work.request.folds or work.request.executor in ("processes", "ray"):
         work.note("scores on shared weights are of one split, and measured in this process")
     # Kept, since a latency measured on another day might give others, and what was trained would not fit them.
@@ -107,17 +108,22 @@ def _trained(work: Work, method: Method, recipe: Settings, given: dict[str, Answ
     work.announce("train the bank")
     bank = bank_of(work)
     if bank is None:
-        bank, left = begin_bank(work.request.weights, work.space, work.request.seed)
+        begin = partial(begin_bank, work.request.weights, work.space, work.request.seed)
+        bank, left = begin()
+
+        def anew() -> Bank:
+            return begin()[0]
+
         work.note(f"{method.name} ({method.paper}): one bank of {parameters_of(bank):,} shared weights")
         if work.request.weights:
             work.note(f"it begins with {work.request.weights}; {len(left)} tensors could not be carried over in full")
         likely: list[Arch] = []
         if method.kind == "gates":
-            made, likely = train_gates(work, method, bank, recipe, given)
+            bank, made, likely = train_gates(work, method, bank, recipe, given, anew)
             if not likely:
                 work.note("no network that the gates prefer keeps the limits: the search on the bank goes on without")
         else:
-            bank, made = train_paths(work, method, bank, recipe, given)
+            bank, made = train_paths(work, method, bank, recipe, given, anew)
         bank.save(work.folder / BANK)
         about = {"started_from": work.request.weights, "not_carried": left}
         size = {"parameters": parameters_of(bank), "recipe": recipe.to_json()}

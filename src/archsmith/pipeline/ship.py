@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from torch import nn
 
 from archsmith.build.source import shipped_source
 from archsmith.errors import ExportError
-from archsmith.export import Facts, available_formats, check, convert, export
+from archsmith.export import Facts, Verified, available_formats, check, convert, export
 from archsmith.export.write import FILES
 from archsmith.failpoint import hit
 from archsmith.lease import take
@@ -21,7 +24,7 @@ from archsmith.pipeline.describe import describe, phases, standard_error
 from archsmith.pipeline.folder import write_json, write_manifest
 from archsmith.pipeline.result import Best, Result, load_result
 from archsmith.pipeline.screen import shipped
-from archsmith.pipeline.ship_family import family_folder, ship_family, test_family
+from archsmith.pipeline.ship_family import drop_others, family_folder, note_checked, ship_family, test_family
 from archsmith.pipeline.verdict import verdict
 from archsmith.pipeline.work import Work, costs
 from archsmith.report.diagram import block_of
@@ -78,7 +81,11 @@ def ship(work: Work) -> Result:
     write_json(best / "arch.json", winner.trial.arch.to_json())
     write_json(best / "metrics.json", {"validation": known, "test": tested})
     write_json(work.folder / "result.json", data)
+    drop_others(work)
     data["exports"] = _exports(work, best)
+    with ThreadPoolExecutor(2) as pool:  # as many fresh processes at a time as for the files of one network
+        for row, rows in zip(data["by_limit"], pool.map(partial(_checked_limit, work), data["by_limit"]), strict=True):
+            row["exports"] = rows
     latency = next((e.get("latency_ms") for e in data["exports"] if e["format"] == "onnx"), None)
     if latency is not None:
         data["best"]["metrics"]["onnx_latency_ms"] = latency
@@ -143,9 +150,19 @@ def _exports(work: Work, best: Path) -> list[dict[str, Any]]:
             error = str(raised)
     done = [f for f in wanted if (best / FILES[f]).is_file()]
     failed += [_failure(f, error) for f in wanted if f not in done]
+    return [*(v.to_json() for v in _checked(work, best, ["safetensors", *done])), *failed]
+
+
+def _checked_limit(work: Work, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Check the network for one limit as the best one was, and return what was found."""
+    root = work.folder / row["folder"]
+    return note_checked(root, _checked(work, root / "best", ["safetensors"]))
+
+
+def _checked(work: Work, folder: Path, formats: Sequence[str]) -> list[Verified]:
+    """Check files in fresh processes, for as long as there is time, and no shorter than a slow machine needs."""
     left = work.clock.left(REPORTING_S)
-    found = check(best, ["safetensors", *done], timeout=max(left, LEAST_CHECKING_S), least=left)
-    return [*(v.to_json() for v in found), *failed]
+    return check(folder, formats, timeout=max(left, LEAST_CHECKING_S), least=left)
 
 
 def _failure(kind: str, reason: str) -> dict[str, Any]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from archsmith.build.source import shipped_source
-from archsmith.export import Facts, export
+from archsmith.export import Facts, Verified, export
 from archsmith.pipeline.comparisons import measure
 from archsmith.pipeline.folder import write_json
-from archsmith.pipeline.result import Best
+from archsmith.pipeline.result import Best, load_result
 from archsmith.pipeline.screen import shipped
 from archsmith.pipeline.work import Work, costs
 from archsmith.report.text import brief, label
 from archsmith.task import Split
 
-__all__ = ["FOR", "family_folder", "ship_family", "test_family"]
+__all__ = ["FOR", "drop_others", "family_folder", "note_checked", "ship_family", "test_family"]
 
 FOR = "for"
 """The folder of a run in which there is a folder for each limit."""
@@ -72,10 +75,27 @@ def ship_family(work: Work, tested: Mapping[str, Mapping[str, float]], facts: Fa
                 "test": test,
                 "source": text,
             },
+            "exports": [],
         }
         write_json(root / "result.json", data)
         found[bound] = Best(network, known, test, dict(arch), text)
     return found
+
+
+def drop_others(work: Work) -> None:
+    """Remove the folders of limits that the run had before it went on, and has no longer."""
+    wanted = {work.folder / family_folder(metric, bound) for metric in work.request.family for bound, _ in work.family}
+    for folder in set((work.folder / FOR).glob("*")) - wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # where one is left
+        (work.folder / FOR).rmdir()
+
+
+def note_checked(root: Path, found: Sequence[Verified]) -> list[dict[str, Any]]:
+    """Write down in the folder of one limit what checking its files has found, and return it as data."""
+    rows = [item.to_json() for item in found]
+    write_json(root / "result.json", {**load_result(root), "exports": rows})
+    return rows
 
 
 def _plain(metrics: Mapping[str, float]) -> dict[str, float]:

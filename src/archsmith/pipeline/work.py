@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-import torch
 from torch import nn
 
 from archsmith.build.cost import cost, meta_cost
 from archsmith.build.latency import latency
 from archsmith.build.module import build
 from archsmith.build.source import source_key
-from archsmith.errors import BudgetError, LimitError, UsageError
+from archsmith.errors import BudgetError, LimitError
 from archsmith.estimate import CrossValidated, Machine, Settings, TrainEstimator, measure_machine, unmeasured_machine
-from archsmith.execute import Executor, Inline, Processes, Ray
+from archsmith.execute import Executor
 from archsmith.pipeline.added import measure_added
 from archsmith.pipeline.clock import Clock, Shares
 from archsmith.pipeline.comparisons import Comparison, boosting, contenders, train_contenders
+from archsmith.pipeline.executors import LEAST_SECONDS, make_executor
 from archsmith.pipeline.finalists import Finalist, choose, train_finalists, wanted_epochs
 from archsmith.pipeline.folder import read_json, write_json
 from archsmith.pipeline.journal import Journal
@@ -44,15 +43,11 @@ __all__ = [
     "BUSY",
     "ETA",
     "LEAST_EPOCHS",
-    "LEAST_SECONDS",
     "LONG_ENOUGH",
     "MEASURED_LATER",
     "MOST_CANDIDATES",
     "MOST_KEPT_BACK",
-    "MOST_MEMORY",
-    "MOST_OF_SEARCH",
     "RUNGS",
-    "STALLED_S",
     "Progress",
     "Work",
     "costs",
@@ -65,11 +60,7 @@ BEGUN = 12
 BUSY = 1.25  # times longer than on an idle machine, from which on what was measured refuses nothing
 LONG_ENOUGH = 60.0  # seconds of search from which on starting workers pays
 LEAST_EPOCHS = 10
-MOST_OF_SEARCH = 0.6  # of the time for searching, what one trial may take: about twice what the longest should
-LEAST_SECONDS = 30.0
 MEASURED_LATER = 0.25  # of the time for searching, what measuring earlier trials anew may take
-STALLED_S = 600.0  # a training saves its state every 30 seconds
-MOST_MEMORY = 0.8  # of the memory that is free, what all trials together may take
 MOST_CANDIDATES = 12
 MOST_KEPT_BACK = 0.75  # of what is left when the final training begins, the most that is kept for what comes after
 # Settings for the tens of trials that fit into a person's time, where the papers had thousands.
@@ -155,11 +146,12 @@ class Work:
             self.tempo = measure_tempo(self.space, self.task, self.machine.alone(), rng, 0.4 * share)
             slow = load.slowdown(self.clock.elapsed() - began)
             self.shares = self.shares.slowed(slow)
-            epoch = self._longest_epoch(rng, busy=slow > BUSY)
+            epoch, shared_epoch = self._longest_epochs(rng, busy=slow > BUSY)
         else:
             self.machine = Machine.from_json(known["machine"])
             self.tempo = Tempo(tuple(known["coefficients"]), known["steps"])
             slow, epoch = float(known["slow"]), float(known["epoch_seconds"])
+            shared_epoch = float(known.get("shared_epoch_seconds", epoch))
             self.shares = self.shares.slowed(slow)
         for text in self.machine.notes:
             self.note(text)
@@ -184,6 +176,7 @@ class Work:
                 "coefficients": list(self.tempo.coefficients),
                 "steps": self.tempo.steps,
                 "epoch_seconds": epoch,
+                "shared_epoch_seconds": shared_epoch,
                 "slow": slow,
                 "limits": limits,
                 "drawn": self.probed.drawn,
@@ -191,6 +184,18 @@ class Work:
                 "starts": [a.to_json() for a in self.probed.starts],
             },
         )
+
+    def share_weights(self) -> None:
+        """Plan the time anew for a search on shared weights, which was decided on after the machine was measured.
+
+        The final trainings get less then, and so less is what an epoch may take.
+        """
+        assert self.screen is not None
+        self.shares = self.shares.shared()
+        known = (self.journal.get("measure") or {}).get("shared_epoch_seconds")
+        if known is not None and "epoch_seconds" in self.limits:
+            self.limits = {**self.limits, "epoch_seconds": float(known)}
+            self.screen = replace(self.screen, limits=self.limits)
 
     def _machine(self, typical: Arch, recipe: Settings, seconds: float) -> Machine:
         device = None if self.request.device == "auto" else self.request.device
@@ -208,12 +213,13 @@ class Work:
         shape = self.task.spec.input_shape
         return sorted(drawn, key=lambda a: meta_cost(self.space, a, shape).macs)[len(drawn) // 2]
 
-    def _longest_epoch(self, rng: np.random.Generator, busy: bool) -> float:
-        """Return how many seconds an epoch may take: what cannot be trained in the budget is not worth a look.
+    def _longest_epochs(self, rng: np.random.Generator, busy: bool) -> tuple[float, float]:
+        """Return how many seconds an epoch may take, as planned and where weights are shared.
 
-        A network must get ten epochs or more in the final training; where the budget is so small that hardly any does,
-        the fastest quarter of the space is what can be looked at. Refuses a budget in which none gets a single epoch,
-        unless other programs kept the machine ``busy`` while it was measured.
+        What cannot be trained in the budget is not worth a look: a network must get ten epochs or more in the final
+        training. Where the budget is so small that hardly any does, the fastest quarter of the space is what can be
+        looked at. Refuses a budget in which none gets a single epoch, unless other programs kept the machine ``busy``
+        while it was measured.
         """
         drawn = [self.pace(sample(self.space, rng)) for _ in range(16)]
         fastest, affordable = min(drawn), self.shares.final / LEAST_EPOCHS
@@ -225,7 +231,8 @@ class Work:
             )
         if fastest > affordable:
             self.note(f"even the fastest of {len(drawn)} random networks gets fewer than {LEAST_EPOCHS} epochs here")
-        return max(affordable, float(np.quantile(drawn, 0.25)))
+        usual = float(np.quantile(drawn, 0.25))
+        return max(affordable, usual), max(self.shares.shared().final / LEAST_EPOCHS, usual)
 
     def look(self) -> None:
         """Search."""
@@ -247,7 +254,9 @@ class Work:
         estimator = TrainEstimator(self.task, self.space, machine, rungs[-1])
         if unit == "cost":
             estimator = replace(estimator, pace=self.pace, full_cost=rungs[-1])
-        executor = self._executor(CrossValidated(estimator) if self.request.folds else estimator, workers, share)
+        evaluate = CrossValidated(estimator) if self.request.folds else estimator
+        asked = self.request, machine, self.folder, share
+        executor = make_executor(evaluate, *asked, workers=workers, pause=self.pause, note=self.note)
         self.study_with(self._strategy(unit, rungs), executor, share)
 
     def study_with(
@@ -334,32 +343,6 @@ class Work:
             return self.request.executor != "inline"
         return share >= LONG_ENOUGH and self.machine.device == "cpu"
 
-    def _executor(self, estimator: TrainEstimator | CrossValidated, workers: bool, share: float) -> Executor:
-        seed, machine = self.request.seed, self.machine
-        if not workers:
-            return Inline(estimator, self.folder, seed=seed, interrupted=self.pause)
-        if self.request.executor == "ray":
-            gpus, threads = float(machine.device.startswith("cuda")), machine.threads
-            begin = torch.set_num_threads
-            return Ray(estimator, self.folder, threads=threads, gpus=gpus, seed=seed, initialize=begin)
-        try:
-            return Processes(
-                estimator,
-                self.folder,
-                machine.slots,
-                machine.threads,
-                seed=seed,
-                initialize=torch.set_num_threads,
-                trial_seconds=max(MOST_OF_SEARCH * share, LEAST_SECONDS),
-                memory_bytes=_memory(machine),
-                stall_seconds=STALLED_S,
-            )
-        except UsageError as error:  # such as a space made of functions that another process cannot find
-            if self.request.executor == "processes":
-                raise
-            self.note(f"one trial at a time, in this process: {error}")
-            return Inline(estimator, self.folder, seed=seed, interrupted=self.pause)
-
     def _store(self) -> Store:
         path = self.folder / "store.sqlite"
         if self.request.store is None:
@@ -401,7 +384,8 @@ class Work:
     def _candidates(self) -> list[Trial]:
         """Return the trials worth a final training; a random one where the search had no time to finish any.
 
-        A result is promised, so what fits the limits is trained, and the report says how it was chosen.
+        A result is promised, so what fits the limits is trained, and the report says how it was chosen. Raises
+        ``LimitError`` where nothing does.
         """
         assert self.study is not None
         chosen = choose(self.study.trials, MOST_CANDIDATES)
@@ -414,9 +398,24 @@ class Work:
             "the search finished no training in its share of the budget, so the network is an untried one that "
             f"satisfies the limits{': ' + failed[0] if failed else ''}"
         )
-        arch = (*self.first, *self.probed.starts)[0]
         losses = tuple(math.inf for _ in self.request.objectives)
-        return [Trial(len(self.study.trials), Evaluate(arch), "stopped", losses=losses, reason="untried")]
+        return [Trial(len(self.study.trials), Evaluate(self._untried()), "stopped", losses=losses, reason="untried")]
+
+    def _untried(self) -> Arch:
+        """Return the first of the known designs and probed architectures that keeps every limit that was asked for.
+
+        Where a limit has several values that is the strictest, while the search, and its known designs, keep to the
+        loosest.
+        """
+        assert self.screen is not None
+        strict = replace(self.screen, limits=self.request.limits)
+        for arch in (*self.first, *self.probed.starts):
+            if known_violation(strict(arch), self.request.limits) == 0:
+                return arch
+        raise LimitError(
+            "The search finished no training in its share of the budget, and nothing that is known without one keeps "
+            "the limits. Give more time, or loosen the strictest limit."
+        )
 
     def train(self) -> None:
         """Train the finalists; what breaks the latency limit on the quiet machine is dropped first."""
@@ -530,13 +529,6 @@ class Work:
         network = shipped(self.task, comparison.network)
         known = measured.get(comparison.name) or costs(network, tuple(self.task.train.x.shape[1:]))
         return replace(comparison, metrics={**comparison.metrics, **known}, predict=network)
-
-
-def _memory(machine: Machine) -> int | None:
-    """Return the bytes that one trial may take on the CPU; an accelerator's memory keeps its own account."""
-    if machine.device != "cpu":
-        return None
-    return max(1_000_000_000, int(MOST_MEMORY * psutil.virtual_memory().available / machine.slots))
 
 
 def _ahead(one: Trial | None, other: Trial) -> Trial | None:

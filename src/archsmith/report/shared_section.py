@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from archsmith.report.facts import export_rows
 from archsmith.report.markup import paragraph, section, table
 from archsmith.report.record import RunRecord, dig, number_in, rows_in
 from archsmith.report.text import DASH, brief, clean, duration, label, metric, number, percent, plural, shorten
@@ -61,6 +62,7 @@ def _by_limit(record: RunRecord) -> str:
             *(metric(c, number_in(dig(row, "metrics"), c)) for c in record.costs[:3]),
             shorten(row.get("origin") or "", 60),
             shorten(row.get("folder") or "", 60),
+            _checked(row),
         ]
         for row in rows_in(record.result, "by_limit")
         if (bound := number_in(row, "limit")) is not None
@@ -68,13 +70,29 @@ def _by_limit(record: RunRecord) -> str:
     if not rows:
         return ""
     name = label(record.main.metric)
-    heads = ["limit", f"test {name}", f"validation {name}", *map(label, record.costs[:3]), "origin", "folder"]
+    heads = [
+        "limit",
+        f"test {name}",
+        f"validation {name}",
+        *map(label, record.costs[:3]),
+        "origin",
+        "folder",
+        "verified",
+    ]
     text = (
         "From one bank there is a network for each limit. That of the strictest keeps them all, and is the one of this "
-        "report and in best/. A network of a stricter limit stands for a looser one where no larger one was better."
+        "report and in best/. A network of a stricter limit stands for a looser one where no larger one was better. "
+        "What is verified was loaded in a fresh process, and does what the network does."
     )
-    shown = table(heads, rows, words=(0, len(heads) - 2, len(heads) - 1))
+    shown = table(heads, rows, words=(0, *range(len(heads) - 3, len(heads))))
     return f"<h3>A network for each limit</h3>{paragraph(text)}{shown}"
+
+
+def _checked(row: Mapping[str, Any]) -> str:
+    """Return whether the files of the network for a limit were verified, and why not."""
+    rows = export_rows(rows_in(row, "exports"))
+    wrong = [": ".join(filter(None, ("NO", cells[-1].rstrip(".")))) for cells in rows if cells[2] == "NO"]
+    return "; ".join(wrong) or (rows[0][2] if rows else DASH)
 
 
 def shared_lines(record: RunRecord) -> list[str]:
@@ -93,7 +111,9 @@ def shared_lines(record: RunRecord) -> list[str]:
         if bound is not None:
             limited, where = clean(row.get("metric", ""), 40), shorten(row.get("folder") or "", 60)
             reached = f"{label(name)} {metric(name, number_in(dig(row, 'test'), name))} on the test data"
-            said.append(f"{label(limited)} at most {brief(limited, bound)}: {reached}, in {where}.")
+            said.append(
+                f"{label(limited)} at most {brief(limited, bound)}: {reached}, in {where} (verified: {_checked(row)})."
+            )
     for group, row in dig(shared, "correlation").items():
         said.append(_agreement(_GROUPS.get(group, clean(group, 40)), row))
     said += [line for line in (_collapsed(dig(shared, "collapse")), _held(shared), _left(shared)) if line]

@@ -109,11 +109,16 @@ class PostgreSQLStore:
         if study in self._owned or self.readonly:
             return
         self._patiently(lambda connection: self._claim(connection, study))
-        for waiting, rows in self._spool.read(self._owned[study]) if self._spool is not None else ():
-            if waiting == study:  # the server gives its own ids
-                self._append(study, [{name: row[name] for name in row if name != "id"} for row in rows])
-        if self._spool is not None:
-            self._spool.clear()
+        if self._spool is None:
+            return
+        kept = [row for waiting, rows in self._spool.read(self._owned[study]) if waiting == study for row in rows]
+        try:
+            if kept:  # the server gives its own ids
+                self._append(study, [{name: row[name] for name in row if name != "id"} for row in kept])
+        except StoreError:
+            del self._owned[study]  # nothing is written before what is kept is
+            raise
+        self._spool.clear()
 
     def _append(self, study: str, rows: list[Row]) -> None:
         def write(connection: Connection) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from archsmith.errors import StoreError
@@ -44,13 +46,17 @@ class Spool:
         return True
 
     def read(self, after: int) -> list[tuple[str, list[Row]]]:
-        """Return by study what is kept and follows the event ``after``, in order; what can be read of it."""
+        """Return by study what is kept and follows the event ``after``, in order.
+
+        It ends before the first line that cannot be read: what comes after may speak of trials that are lost with it.
+        """
         rows: list[Row] = []
         with contextlib.suppress(StoreError):
-            rows = [row for row in mirror_rows(self.path) if row is not None]
-        if not rows or rows[0]["id"] != after + 1:
-            return []
-        return [(study, [r for r in rows if r["study"] == study]) for study in dict.fromkeys(r["study"] for r in rows)]
+            for row in mirror_rows(self.path):
+                if row is None or row["id"] != after + len(rows) + 1:
+                    break
+                rows.append(row)
+        return [(study, list(part)) for study, part in groupby(rows, key=itemgetter("study"))]
 
     def clear(self) -> None:
         """Forget what was kept, since it is in the log now, or of no use any more."""

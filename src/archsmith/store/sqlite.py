@@ -98,20 +98,22 @@ class SQLiteStore:
             raise StoreError(f"{self.path} was opened for reading only, and cannot be written.")
         with self._lock:
             try:
-                self._append(study, rows)
+                self._append((study, rows))
             except StoreError as error:
                 if self._engine is None or not self._spool.keep(rows, self._last):
                     raise
                 raise StoreError(f"{error} What it did not take is kept in {self._spool.path.name}.") from error
 
-    def _append(self, study: str, rows: list[Row]) -> None:
+    def _append(self, *parts: tuple[str, list[Row]]) -> None:
+        """Write rows of one study after another, all or none."""
         assert self._mirror is not None or self._engine is None
+        rows = [row for _, part in parts for row in part]
+        ends = dict(self._sequences)
         with self._connected() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            sequence = self._sequences.get(study)
-            if sequence is None:
-                sequence = schema.last(connection, study)
-            number(rows, sequence)
+            for study, part in parts:
+                number(part, ends[study] if study in ends else schema.last(connection, study))
+                ends[study] = part[-1]["sequence"]
             for step, row in enumerate(rows, start=1):
                 row["id"] = self._last + step
             hit("store.commit.before")
@@ -119,7 +121,7 @@ class SQLiteStore:
             hit("store.commit.written")
             connection.commit()
             hit("store.commit.after")
-        self._last, self._sequences[study] = rows[-1]["id"], rows[-1]["sequence"]
+        self._last, self._sequences = rows[-1]["id"], ends
         if self._mirror is not None:
             self._mirror.write(rows)
             hit("store.mirror.after", self._mirror.path)
@@ -184,8 +186,9 @@ class SQLiteStore:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 schema.set_fact(connection, "owner", owner_line())
                 connection.commit()
-            for study, rows in self._spool.read(self._last):
-                self._append(study, rows)
+            waiting = self._spool.read(self._last)
+            if waiting:
+                self._append(*waiting)
             self._spool.clear()
             hit("store.opened")
         except BaseException:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from archsmith.space import Arch
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.protocol import Strategy
+from archsmith.strategy.protocol import Strategy, fresh, recommended
 from archsmith.trial import Evaluate, Proposal, Trial
 
 __all__ = ["First"]
@@ -26,8 +25,7 @@ class First:
     _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        inner: Any = self.strategy
-        self._inner = replace(inner)
+        self._inner = fresh(self.strategy)
 
     @property
     def abilities(self) -> Abilities:
@@ -44,3 +42,7 @@ class First:
         """Pass the trial on."""
         self._told.add(trial.arch.id)
         self._inner.tell(trial)
+
+    def recommend(self, trials: Sequence[Trial]) -> Trial | None:
+        """Return what the strategy that goes on recommends."""
+        return recommended(self._inner, trials)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
-from archsmith.strategy.protocol import Strategy
+from archsmith.strategy.protocol import Strategy, fresh
 from archsmith.trial import Trial
 
 __all__ = ["HighestRung", "rising"]
@@ -26,13 +25,13 @@ class HighestRung:
     _highest: dict[int, Trial] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._inner = _fresh(self.strategy)
+        self._inner = fresh(self.strategy)
 
     @property
     def current(self) -> Strategy:
         """The strategy, told all that counts."""
         if self._stale:
-            self._inner = _fresh(self.strategy)
+            self._inner = fresh(self.strategy)
             for trial in self._highest.values():
                 self._inner.tell(trial)
             self._stale = False
@@ -60,8 +59,3 @@ def rising(minimum: float, maximum: float, eta: float) -> tuple[float, ...]:
         found.append(level)
         level *= eta
     return (*found, maximum)
-
-
-def _fresh(strategy: Any) -> Any:
-    """Return a strategy with the same arguments that was told nothing."""
-    return replace(strategy)

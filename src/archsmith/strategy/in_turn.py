@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.protocol import Strategy
-from archsmith.trial import Proposal, Trial
+from archsmith.strategy.protocol import Strategy, fresh, recommended
+from archsmith.trial import Proposal, Trial, order
 
 __all__ = ["InTurn"]
 
@@ -29,9 +28,7 @@ class InTurn:
     _told: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        one: Any = self.strategy
-        two: Any = self.other
-        self._both = (replace(one), replace(two))
+        self._both = (fresh(self.strategy), fresh(self.other))
 
     @property
     def abilities(self) -> Abilities:
@@ -59,6 +56,11 @@ class InTurn:
         """Tell the strategy that proposed the trial."""
         self._told += 1
         self._both[trial.number % 2].tell(trial)
+
+    def recommend(self, trials: Sequence[Trial]) -> Trial | None:
+        """Return the better one, as measured, of what the two recommend, each among its own trials."""
+        found = (recommended(s, [t for t in trials if t.number % 2 == place]) for place, s in enumerate(self._both))
+        return next(iter(order([t for t in found if t is not None])), None)
 
 
 def _common(a: Abilities, b: Abilities) -> Abilities:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from archsmith.space import Answer, Arch, Space, completed
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.protocol import Strategy, recommended
+from archsmith.strategy.protocol import Strategy, fresh, recommended
 from archsmith.trial import Proposal, Trial
 
 __all__ = ["Narrowed"]
@@ -29,8 +28,7 @@ class Narrowed:
     _inner: Strategy = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        inner: Any = self.strategy
-        self._inner = replace(inner)
+        self._inner = fresh(self.strategy)
 
     @property
     def abilities(self) -> Abilities:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from archsmith.trial import Proposal, Trial, leaders, order
 
-__all__ = ["Recommends", "Strategy", "recommended"]
+__all__ = ["Recommends", "Strategy", "fresh", "recommended"]
 
 
 class Strategy(Protocol):
@@ -56,6 +57,13 @@ class Recommends(Protocol):
     def recommend(self, trials: Sequence[Trial]) -> Trial | None:
         """Return the trial whose architecture is the answer, of ``trials``, all of which were told before."""
         ...
+
+
+def fresh(strategy: Strategy) -> Strategy:
+    """Return a strategy with the same arguments that was told nothing."""
+    given: Any = strategy
+    made: Strategy = replace(given)
+    return made
 
 
 def recommended(strategy: Strategy, trials: Sequence[Trial]) -> Trial | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.protocol import Strategy, recommended
+from archsmith.strategy.protocol import Strategy, fresh, recommended
 from archsmith.trial import Proposal, Trial
 
 __all__ = ["Sharing", "weights_of"]
@@ -30,8 +30,7 @@ class Sharing:
     _inner: Strategy = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        inner: Any = self.strategy
-        self._inner = replace(inner)
+        self._inner = fresh(self.strategy)
 
     @property
     def abilities(self) -> Abilities:
