@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,22 +24,38 @@ def free_options(space: Space, arch: Arch) -> tuple[int, int]:
     Every use counts. Differentiable searches collapse onto such options, because they are the first to work (Zela et
     al., 2020). There are none to count in a space that does not choose between modules.
     """
-    try:
-        gates = Gates(relaxable(space).values(), softmax)
-        everything, mixed = opened(space, gates, arch)
-        with torch.device("meta"):
-            network, _ = build_with_paths(space, everything, None, mixed)
-    except SpaceError:  # define-by-run, or parts that no network has side by side
-        return 0, 0
-    chosen = list(_chosen(network, arch))
-    return sum(not any(True for _ in module.parameters()) for module in chosen), len(chosen)
+    return _counted(space, [arch])[0]
 
 
 def usual_free_options(space: Space, rng: np.random.Generator, draws: int = 16) -> float:
     """Return the share of modules without weights in random architectures, for comparison; NaN where there are none."""
-    counts = [free_options(space, sample(space, rng)) for _ in range(draws)]
+    counts = _counted(space, [sample(space, rng) for _ in range(draws)])
     shares = [free / of for free, of in counts if of]
     return statistics.fmean(shares) if shares else float("nan")
+
+
+def _counted(space: Space, archs: Sequence[Arch]) -> list[tuple[int, int]]:
+    """Count for each architecture, with one network of all options for those that differ in nothing else."""
+    try:
+        gates = Gates(relaxable(space).values(), softmax)
+    except SpaceError:  # define-by-run
+        return [(0, 0)] * len(archs)
+    others = Space(model=space.roots["model"]).decisions.keys() - gates.decisions.keys()
+    networks: dict[Arch, nn.Module] = {}
+    counts = []
+    for arch in archs:
+        rest = Arch({key: answer for key, answer in arch.items() if key in others})
+        try:
+            if rest not in networks:
+                everything, mixed = opened(space, gates, arch)
+                with torch.device("meta"):
+                    networks[rest], _ = build_with_paths(space, everything, None, mixed)
+        except SpaceError:  # parts that no network has side by side
+            counts.append((0, 0))
+            continue
+        chosen = list(_chosen(networks[rest], arch))
+        counts.append((sum(not any(True for _ in module.parameters()) for module in chosen), len(chosen)))
+    return counts
 
 
 def _chosen(module: nn.Module, arch: Arch) -> Iterator[nn.Module]:
