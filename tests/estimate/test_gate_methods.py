@@ -1,17 +1,21 @@
 """The differentiable methods by name, and the guards that stop them."""
 
+import math
+import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from archsmith.build import Bank, Gates, expected_cost, relax, relaxable, superkernel
+from archsmith.build import RELAXATIONS, Bank, Gates, expected_cost, relax, relaxable, superkernel
 from archsmith.build.relaxations import softmax
 from archsmith.build.superkernel import Thresholds
 from archsmith.errors import UsageError
 from archsmith.estimate import (
     GATE_METHODS,
+    Derived,
     Guard,
     Machine,
     Settings,
@@ -231,3 +235,14 @@ def test_thresholds_are_searched_by_the_same_loop(images: Task) -> None:
         )
         chosen.append(found.answers["kernel"])
     assert chosen == [7, 3]
+
+
+def test_a_search_of_gates_ends_with_the_epoch_whose_loss_is_not_finite_and_at_its_deadline(images: Task) -> None:
+    def search(**options: Any) -> Derived:
+        gates = Gates(relaxable(SPACE).values(), RELAXATIONS["darts"])
+        return search_gates(Bank(SPACE), gates, images, RECIPE, machine=MACHINE, seed=0, epochs=3, **options)
+
+    lost = search(goal=lambda loss, weights: loss * math.nan)
+    assert len(lost.curve) == 1 and "finite" in lost.stopped
+    late = search(deadline=time.monotonic())
+    assert late.curve == () and late.stopped == "" and late.answers.keys() == relaxable(SPACE).keys()

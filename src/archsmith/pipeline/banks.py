@@ -62,7 +62,6 @@ LEAST_AGAIN = 0.5
 
 _LEAST_S = 1.0
 _LOOKING_S = 5.0
-_CUT_SHORT = "the time was over before the bank was trained, so the same seed may end otherwise next time"
 
 
 def bank_of(work: Work) -> Bank | None:
@@ -120,7 +119,7 @@ def _along_paths(
     known = _ended(bank, place)
     if known is not None:
         return known, ""
-    spent, timed = seconds_spent(place), work.request.trials is None
+    spent, timed, wanted = seconds_spent(place), work.request.trials is None, wanted_epochs(work.task.spec.samples)
     left = _time_left(work, spent, lost)
     with work.pause.gently():
         trained = train_bank(
@@ -131,7 +130,7 @@ def _along_paths(
             seed=work.request.seed,
             sampler=_sampler(work, method, bank, given),
             distil=SAMPLERS[method.name].distil and recipe.mixup == 0,
-            epochs=None if timed else wanted_epochs(work.task.spec.samples),
+            epochs=None if timed else wanted,
             seconds=left if timed else None,
             deadline=None if timed else time.monotonic() + left,
             checkpoint=place,
@@ -142,8 +141,15 @@ def _along_paths(
         return {"seconds": trained.seconds + spent}, str(trained.diverged)
     work.pause.check()
     if trained.stopped:
-        work.note(_CUT_SHORT)
+        _cut_short(work, trained.epochs, wanted)
     return _made(trained.curve), ""
+
+
+def _cut_short(work: Work, done: float, wanted: float) -> None:
+    work.note(
+        f"the time was over when the bank had seen the data {done:.3g} times of {wanted:.3g}, so the same seed may end "
+        "otherwise next time; with a larger --budget it does not"
+    )
 
 
 def _ended(bank: Bank, place: Path) -> dict[str, Any] | None:
@@ -241,7 +247,7 @@ def _with_gates(
         return {"seconds": found.seconds}, found.stopped
     work.pause.check()
     if not timed and done < epochs and not found.stopped:
-        work.note(_CUT_SHORT)
+        _cut_short(work, done, epochs)
     made: dict[str, Any] = {
         "epochs": done,
         "seconds": found.seconds,
