@@ -5,7 +5,7 @@ import pytest
 
 from archsmith.errors import UsageError
 from archsmith.space import Arch, Space, choice, real
-from archsmith.strategy import Bohb, HyperBand, KernelDensity, RandomSearch, Strategy, SynchronousHalving
+from archsmith.strategy import BOHB, HyperBand, KernelDensity, RandomSearch, Strategy, SynchronousHalving
 from archsmith.strategy.hyper_band import bracket_sizes
 from archsmith.trial import Evaluate, Trial
 
@@ -96,7 +96,7 @@ def test_the_model_looks_at_the_highest_fidelity_with_enough_results() -> None:
 
 
 def test_bohb_tells_its_model_of_every_rung() -> None:
-    strategy = Bohb(SPACE)
+    strategy = BOHB(SPACE)
     done = run(strategy, 22)
     assert sum(map(len, strategy._model._levels.values())) == len(done)
 
@@ -106,6 +106,6 @@ def test_impossible_settings_are_refused() -> None:
         with pytest.raises(UsageError, match="minimum=9"):
             make(RandomSearch(SPACE), minimum=9, maximum=3)
     with pytest.raises(UsageError, match="eta=1"):
-        Bohb(SPACE, eta=1)
+        BOHB(SPACE, eta=1)
     with pytest.raises(UsageError, match="samples=0"):
         KernelDensity(SPACE, samples=0)

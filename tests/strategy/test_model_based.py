@@ -10,7 +10,7 @@ from archsmith.errors import SpaceError, UsageError
 from archsmith.predictors import Ensemble, decisions
 from archsmith.predictors.scores import normal_scores
 from archsmith.space import Arch, Space, choice, sample
-from archsmith.strategy import Bananas, BayesianOptimization, GuidedEvolution, RandomSearch, Strategy, recommended
+from archsmith.strategy import BANANAS, BayesianOptimization, GuidedEvolution, RandomSearch, Strategy, recommended
 from archsmith.strategy.evidence import Evidence, expected_improvement, scheduled
 from archsmith.testing.predictor import CELL
 from archsmith.trial import Evaluate, Trial
@@ -37,7 +37,7 @@ def searched(strategy: Strategy, trials: int, noise: float = 0.0, seed: int = 0)
     [
         lambda: GuidedEvolution(FLAT, candidates=60),
         lambda: BayesianOptimization(FLAT, candidates=60),
-        lambda: Bananas(FLAT, steps=200, candidates=60),
+        lambda: BANANAS(FLAT, steps=200, candidates=60),
     ],
     ids=["guided", "bayesian", "bananas"],
 )
@@ -68,7 +68,7 @@ def test_cells_are_searched_by_their_paths_and_subtrees() -> None:
     for strategy in (
         BayesianOptimization(CELL, "paths"),
         BayesianOptimization(CELL, "subtrees"),
-        Bananas(CELL, "paths"),
+        BANANAS(CELL, "paths"),
     ):
         rng = np.random.default_rng(0)
         for number in range(12):
@@ -80,7 +80,7 @@ def test_cells_are_searched_by_their_paths_and_subtrees() -> None:
     with pytest.raises(UsageError, match="'paths'"):
         BayesianOptimization(CELL, "pahts")
     with pytest.raises(UsageError, match="'one_hot'"):
-        Bananas(CELL, "onehot")  # type: ignore[arg-type]
+        BANANAS(CELL, "onehot")  # type: ignore[arg-type]
 
 
 def test_any_predictor_will_do() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from archsmith.space import Space, choice, integer
-from archsmith.strategy import Pnas
+from archsmith.strategy import PNAS
 from archsmith.strategy.pnas import simplest, stages_of
 from archsmith.testing.predictor import CELL
 from archsmith.trial import Trial
@@ -27,7 +27,7 @@ def test_the_simplest_answer_skips_or_is_the_first() -> None:
 
 
 def test_a_stage_opens_its_decisions_only_and_grows_the_best_of_the_stage_before() -> None:
-    strategy, seen = Pnas(CELL, beam=4, members=2, steps=50), list[Trial]()
+    strategy, seen = PNAS(CELL, beam=4, members=2, steps=50), list[Trial]()
     for number in range(12):
         (proposal,) = strategy.ask(1, np.random.default_rng(number), ())
         loss = -sum(v == "large" for v in proposal.arch.values())
@@ -42,7 +42,7 @@ def test_a_stage_opens_its_decisions_only_and_grows_the_best_of_the_stage_before
 
 
 def test_workers_wait_at_the_end_of_a_stage() -> None:
-    strategy = Pnas(CELL, beam=4, members=2, steps=20)
+    strategy = PNAS(CELL, beam=4, members=2, steps=20)
     first = strategy.ask(9, np.random.default_rng(0), ())
     assert len(first) == 4, "a stage has as many places as the beam"
     running = [Trial(i, p) for i, p in enumerate(first)]

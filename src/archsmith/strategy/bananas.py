@@ -17,11 +17,11 @@ from archsmith.strategy.evidence import Evidence
 from archsmith.strategy.registry import Named
 from archsmith.trial import Proposal, Trial
 
-__all__ = ["NAMED", "Bananas"]
+__all__ = ["BANANAS", "NAMED"]
 
 
 @dataclass
-class Bananas:
+class BANANAS:
     """Bayesian optimisation with an ensemble of neural predictors (White, Neiswanger and Savani, 2021).
 
     After ``initial`` random architectures, five networks of ten layers of twenty units predict the losses, from the
@@ -48,10 +48,10 @@ class Bananas:
     def __post_init__(self) -> None:
         if self.encoding not in ("paths", "one_hot"):
             raise UsageError(
-                f"Bananas has no encoding {self.encoding!r}. {nearest(self.encoding, ('paths', 'one_hot'))}"
+                f"BANANAS has no encoding {self.encoding!r}. {nearest(self.encoding, ('paths', 'one_hot'))}"
             )
         if min(self.initial, self.k, self.candidates, self.members, self.steps) < 1:
-            raise UsageError(f"Bananas needs counts of at least 1, not {self!r}.")
+            raise UsageError(f"BANANAS needs counts of at least 1, not {self!r}.")
         encoding = cell_path_bits(self.space) if self.encoding == "paths" else decisions(self.space)
         self._predictor = Ensemble(encoding, members=self.members, steps=self.steps)
         self._candidates = Candidates(self.space)
@@ -85,4 +85,4 @@ class Bananas:
         return self._evidence.fitted(self._predictor, 0.1, self.initial, self.k)
 
 
-NAMED = (Named("bananas", Bananas), Named("bananas_paths", partial(Bananas, encoding="paths")))
+NAMED = (Named("bananas", BANANAS), Named("bananas_paths", partial(BANANAS, encoding="paths")))

@@ -14,11 +14,11 @@ from archsmith.strategy.kernel_density import KernelDensity
 from archsmith.strategy.registry import Named
 from archsmith.trial import Proposal, Trial
 
-__all__ = ["NAMED", "Bohb"]
+__all__ = ["BOHB", "NAMED"]
 
 
 @dataclass
-class Bohb:
+class BOHB:
     """Robust and efficient search at scale (Falkner, Klein and Hutter, 2018): see ``HyperBand`` and ``KernelDensity``.
 
     Unlike a strategy inside ``HyperBand``, the model is told the results of every rung, not only of the highest that an
@@ -55,4 +55,4 @@ class Bohb:
         self._model.tell(trial)
 
 
-NAMED = (Named("bohb", Bohb),)
+NAMED = (Named("bohb", BOHB),)

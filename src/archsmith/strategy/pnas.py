@@ -18,7 +18,7 @@ from archsmith.strategy.registry import Named
 from archsmith.strategy.untried import distinct
 from archsmith.trial import Evaluate, Proposal, Trial
 
-__all__ = ["NAMED", "Pnas", "simplest", "stages_of"]
+__all__ = ["NAMED", "PNAS", "simplest", "stages_of"]
 
 _AT_ONCE = 64
 _PLAIN = ("skip", "identity")
@@ -57,7 +57,7 @@ def stages_of(space: Space) -> tuple[tuple[str, ...], ...]:
 
 
 @dataclass
-class Pnas:
+class PNAS:
     """Progressive search (Liu et al., 2018): tries simple architectures, and grows those that a predictor prefers.
 
     Decisions are opened stage by stage (``stages_of``); those not open yet have their ``simplest`` answer. The first
@@ -84,7 +84,7 @@ class Pnas:
 
     def __post_init__(self) -> None:
         if min(self.beam, self.expansions, self.members, self.steps) < 1:
-            raise UsageError(f"Pnas needs counts of at least 1, not {self!r}.")
+            raise UsageError(f"PNAS needs counts of at least 1, not {self!r}.")
         self._predictor = Ensemble(decisions(self.space), self.members, depth=2, width=32, steps=self.steps)
         self._candidates = Candidates(self.space)
         self._stages = stages_of(self.space)
@@ -173,4 +173,4 @@ def _wide(decision: Decision) -> bool:
     return decision.kind in ("integer", "real") and decision.size > 5
 
 
-NAMED = (Named("pnas", Pnas),)
+NAMED = (Named("pnas", PNAS),)
