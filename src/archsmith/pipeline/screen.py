@@ -197,7 +197,8 @@ def _judge(arch: Arch, screen: Screen, limits: Mapping[str, float]) -> tuple[flo
 
 
 def _nothing_fits(metrics: Mapping[str, float], limits: Mapping[str, float]) -> str:
-    parts = [f"{k} = {_number(metrics[k])} (limit {_number(v)})" for k, v in limits.items() if k in metrics]
+    broken = {k: v for k, v in limits.items() if k in metrics and not metrics[k] <= v}
+    parts = [f"{k} = {_number(metrics[k])} (limit {_number(v)})" for k, v in broken.items()]
     return (
         f"No architecture of this space satisfies the limits. The closest found has {', '.join(parts)}. "
         "Loosen the limit, or choose a smaller space with --space."
