@@ -45,3 +45,22 @@ def test_no_time_at_all_still_gives_a_machine_that_can_be_trained_on(
     machine = measure_machine(images, network, seconds=0.0, device="cpu")
     assert machine.precision == "float32" and not machine.channels_last
     assert machine.slots * machine.threads <= max(1, os.cpu_count() or 1)
+
+
+def test_a_step_too_long_for_the_time_is_told_from_few_samples(images: Task) -> None:
+    seen: list[int] = []
+
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(images.spec.input_shape[0], images.spec.outputs)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(len(x))
+            return self.head(x.mean((2, 3)))
+
+    assert step_seconds(Counting(), images, Settings(batch_size=64), Machine(threads=1), seconds=0.0) > 0.0
+    assert max(seen) <= 16, "no whole batch where there is no time for one"
+    seen.clear()
+    step_seconds(Counting(), images, Settings(batch_size=32), Machine(threads=1), steps=2)
+    assert max(seen) >= 32

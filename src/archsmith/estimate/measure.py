@@ -30,21 +30,37 @@ __all__ = ["checked_device", "measure_machine", "step_seconds", "unmeasured_mach
 _PRECISION_GAIN, _FORMAT_GAIN, _SLOTS_GAIN = 1.10, 1.03, 1.15
 _ALONE_GAIN = 1.25  # by which fewer threads must be faster for one training: other load slows several threads more
 _PROBE = 16
+_LEAST_STEPS = 6  # how many at least are taken to compare anything
+_PATIENCE, _LONG = 3.0, 5.0  # what these may take: so many times the time that was given, or so many seconds
 
 _Stepper = Callable[[int | None], float]
 
 
 def step_seconds(
-    network: nn.Module, task: Task, settings: Settings, machine: Machine, steps: int = 5, resolution: int | None = None
+    network: nn.Module,
+    task: Task,
+    settings: Settings,
+    machine: Machine,
+    steps: int = 5,
+    resolution: int | None = None,
+    seconds: float = math.inf,
 ) -> float:
     """Return the least seconds of a training step, batch preparation included; the network is left as it was.
 
-    The least, because other load on the machine can only slow a step down, sometimes a hundredfold.
+    The least, because other load on the machine can only slow a step down, sometimes a hundredfold. Where a whole batch
+    would take longer than ``seconds``, the answer is drawn from a step on few samples; no more steps are begun when
+    they are over.
     """
     with using_threads(machine.threads), borrowed_generators(machine.device, 0):
-        one = _stepper(network, task, settings, machine, resolution)
-        one(None)
-        return min(one(None) for _ in range(steps))
+        one, began = _stepper(network, task, settings, machine, resolution), time.monotonic()
+        one(_PROBE)  # the first call also chooses kernels
+        glance = one(_PROBE) * max(1.0, min(settings.batch_size, len(task.train.y)) / _PROBE)
+        if glance > seconds:
+            return glance
+        times = [one(None)]
+        while len(times) <= steps and time.monotonic() - began < seconds:
+            times.append(one(None))
+        return min(times)
 
 
 def measure_machine(
@@ -59,10 +75,15 @@ def measure_machine(
     ``device`` is the fastest kind there is unless named.
     Compares precisions and memory formats, then, on the CPU, one training on all cores with several side by side on
     fewer. Spends about ``seconds``: plain float32, one training on all cores and one thread each are always measured,
-    and on a machine so busy that the time is then over, nothing else is. The notes say what was found.
+    and on a machine so busy that the time is then over, nothing else is. Where even that would take several times as
+    long, since the network is so large, nothing is. The notes say what was found.
     """
     settings = settings or Settings()
     base = unmeasured_machine(device)
+    step = step_seconds(make_network(), task, settings, replace(base, threads=1), steps=1, seconds=0.0)
+    if _LEAST_STEPS * step > max(_PATIENCE * seconds, _LONG):
+        note = f"a training step takes about {step:.2g} s, so ways of computing it were not compared"
+        return replace(base, notes=(*base.notes, note))
     device, cores = base.device, base.threads
     with borrowed_generators(device, 0):
         chosen = _choose_format(base, task, make_network, settings, 0.5 * seconds)

@@ -101,7 +101,8 @@ def measure_tempo(
         recipe = Settings.from_values(settings(space, arch))
         cost = meta_cost(space, arch, task.spec.input_shape)
         rows.append((1.0, cost.macs, cost.activation_bytes))
-        times.append(step_seconds(build(space, arch, seed=0), task, recipe, machine))
+        left = max(0.0, until - time.monotonic())
+        times.append(step_seconds(build(space, arch, seed=0), task, recipe, machine, seconds=left))
         batch = recipe.batch_size
         if time.monotonic() > until:
             break
