@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from archsmith.estimate import Machine, Settings, measure_machine, step_seconds
+from archsmith.estimate import Machine, Settings, measure, measure_machine, step_seconds
 from archsmith.task import Task
 
 
@@ -64,3 +65,25 @@ def test_a_step_too_long_for_the_time_is_told_from_few_samples(images: Task) -> 
     seen.clear()
     step_seconds(Counting(), images, Settings(batch_size=32), Machine(threads=1), steps=2)
     assert max(seen) >= 32
+
+
+def test_where_threads_wait_for_each_other_nothing_is_measured_with_several(
+    images: Task, network: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    step = measure._stepper
+
+    def crowded(*arguments: Any) -> Callable[[int | None], float]:
+        threads, one = arguments[3].threads, step(*arguments)
+
+        def slow(samples: int | None) -> float:
+            used.append(threads)
+            return one(samples) * (100.0 if threads > 1 else 1.0)
+
+        return slow
+
+    monkeypatch.setattr(measure, "_stepper", crowded)
+    monkeypatch.setattr(measure, "_cores", lambda: 4)
+    machine = measure_machine(images, network, Settings(batch_size=32), seconds=0.0, device="cpu")
+    assert (machine.threads, machine.slots, machine.alone().threads) == (1, 4, 4)
+    assert used.count(4) == 2, "a glance, and no more"

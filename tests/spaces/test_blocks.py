@@ -44,9 +44,9 @@ TABLE = {
     "stem_periodic": (lambda: TableStem(3, [4, 9, 2], 10, 4, frequencies=5, scale=1.0), (10,)),
     "stem_numbers": (lambda: TableStem(6, [], 10), (10,)),
     "stem_codes": (lambda: TableStem(0, [2, 3, 4, 5, 6, 7], 10), (10,)),
-    "residual": (lambda: ResidualLinearBlock(6, 12, "layer", "silu", 0.5), (6,)),
-    "residual_batch": (lambda: ResidualLinearBlock(6, 12), (6,)),
-    "head": (lambda: TableHead(6, 2, "none", dropout=0.5), (2,)),
+    "residual": (lambda: ResidualLinearBlock(6, 12, nn.LayerNorm(6), nn.SiLU(), 0.5), (6,)),
+    "residual_batch": (lambda: ResidualLinearBlock(6, 12, nn.BatchNorm1d(6), nn.ReLU()), (6,)),
+    "head": (lambda: TableHead(6, 2, nn.Identity(), nn.ReLU(), 0.5), (2,)),
 }
 EVERY = [(name, make, (6, 7, 9), out) for name, (make, out) in IMAGE.items()] + [
     (name, make, (6,), out) for name, (make, out) in TABLE.items()

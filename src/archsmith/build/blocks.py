@@ -386,16 +386,14 @@ class TableStem(nn.Module):
 class ResidualLinearBlock(nn.Module):
     """Norm, linear, activation, dropout, linear, dropout, added to the input (the ResNet of Gorishniy et al. 2021).
 
-    ``[batch, width]`` to the same shape. ``norm`` is "batch", "layer" or "none".
+    ``[batch, width]`` to the same shape; ``norm`` is one of vectors of ``width`` values.
     """
 
-    def __init__(
-        self, width: int, hidden: int, norm: str = "batch", activation: str = "relu", dropout: float = 0.0
-    ) -> None:
+    def __init__(self, width: int, hidden: int, norm: nn.Module, activation: nn.Module, dropout: float = 0.0) -> None:
         super().__init__()
-        self.norm = _vector_norm(norm, width)
+        self.norm = norm
         self.widen = nn.Linear(width, hidden)
-        self.act = activation_layer(activation)
+        self.act = activation
         self.dropout = nn.Dropout(dropout)
         self.narrow = nn.Linear(hidden, width)
 
@@ -408,12 +406,10 @@ class ResidualLinearBlock(nn.Module):
 class TableHead(nn.Module):
     """Norm, activation, dropout and a linear layer: ``[batch, width]`` to ``[batch, outputs]``."""
 
-    def __init__(
-        self, width: int, outputs: int, norm: str = "batch", activation: str = "relu", dropout: float = 0.0
-    ) -> None:
+    def __init__(self, width: int, outputs: int, norm: nn.Module, activation: nn.Module, dropout: float = 0.0) -> None:
         super().__init__()
-        self.norm = _vector_norm(norm, width)
-        self.act = activation_layer(activation)
+        self.norm = norm
+        self.act = activation
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, outputs)
 
@@ -421,9 +417,3 @@ class TableHead(nn.Module):
         """Return the logits, or the prediction for regression."""
         out: torch.Tensor = self.linear(self.dropout(self.act(self.norm(x))))
         return out
-
-
-def _vector_norm(kind: str, width: int) -> nn.Module:
-    kinds = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": nn.Identity}
-    norm: nn.Module = kinds[kind](width)
-    return norm

@@ -30,6 +30,7 @@ __all__ = ["checked_device", "measure_machine", "step_seconds", "unmeasured_mach
 _PRECISION_GAIN, _FORMAT_GAIN, _SLOTS_GAIN = 1.10, 1.03, 1.15
 _ALONE_GAIN = 1.25  # by which fewer threads must be faster for one training: other load slows several threads more
 _PROBE = 16
+_CROWDED = 3.0  # times slower than one thread: then several wait for each other
 _LEAST_STEPS = 6  # how many at least are taken to compare anything
 _PATIENCE, _LONG = 3.0, 5.0  # what these may take: so many times the time that was given, or so many seconds
 
@@ -49,15 +50,13 @@ def step_seconds(
 
     The least, because other load on the machine can only slow a step down, sometimes a hundredfold. Where a whole batch
     would take longer than ``seconds``, the answer is drawn from a step on few samples; no more steps are begun when
-    they are over.
+    they are over, so that 0 is a mere glance.
     """
     with using_threads(machine.threads), borrowed_generators(machine.device, 0):
         one, began = _stepper(network, task, settings, machine, resolution), time.monotonic()
         one(_PROBE)  # the first call also chooses kernels
-        glance = one(_PROBE) * max(1.0, min(settings.batch_size, len(task.train.y)) / _PROBE)
-        if glance > seconds:
-            return glance
-        times = [one(None)]
+        predicted = one(_PROBE) * max(1.0, min(settings.batch_size, len(task.train.y)) / _PROBE)
+        times = [predicted] if predicted > seconds else [one(None)]
         while len(times) <= steps and time.monotonic() - began < seconds:
             times.append(one(None))
         return min(times)
@@ -79,13 +78,19 @@ def measure_machine(
     long, since the network is so large, nothing is. The notes say what was found.
     """
     settings = settings or Settings()
-    base = unmeasured_machine(device)
-    step = step_seconds(make_network(), task, settings, replace(base, threads=1), steps=1, seconds=0.0)
-    if _LEAST_STEPS * step > max(_PATIENCE * seconds, _LONG):
-        note = f"a training step takes about {step:.2g} s, so ways of computing it were not compared"
-        return replace(base, notes=(*base.notes, note))
+    base, network = unmeasured_machine(device), make_network()
     device, cores = base.device, base.threads
+    one, all_of_them = (
+        step_seconds(network, task, settings, replace(base, threads=threads), seconds=0.0) for threads in (1, cores)
+    )
+    if _LEAST_STEPS * one > max(_PATIENCE * seconds, _LONG):
+        note = f"a training step takes about {one:.2g} s, so ways of computing it were not compared"
+        return replace(base, notes=(*base.notes, note))
     with borrowed_generators(device, 0):
+        if all_of_them > _CROWDED * one:  # looking at them more closely could take minutes
+            chosen = _choose_format(replace(base, threads=1), task, make_network, settings, seconds)
+            note = "other programs use the processors, so that threads wait for each other: one for each trial"
+            return replace(chosen, slots=cores, notes=(*chosen.notes, note))
         chosen = _choose_format(base, task, make_network, settings, 0.5 * seconds)
         if device != "cpu" or cores == 1:
             return chosen

@@ -30,8 +30,8 @@ def mlp(spec: Spec) -> Space:
         raise SpaceError("The space 'mlp' is for tables, and this task is of images. Use 'mobile' or 'cell'.")
     numeric = spec.input_shape[0] - len(spec.cardinalities)
     width = choice(64, 128, 192, 256, name="width")
-    norm = choice("batch", "layer", name="norm")
-    activation = choice("relu", "silu", name="activation")
+    norm = choice(batch=call(nn.BatchNorm1d, width), layer=call(nn.LayerNorm, width), name="norm")
+    activation = choice(relu=call(nn.ReLU), silu=call(nn.SiLU), name="activation")
     dropout = choice(0.0, 0.1, 0.2, 0.3, name="dropout")
     embeddings: dict[str, Any] = {}
     if spec.cardinalities:
