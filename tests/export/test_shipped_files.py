@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -140,6 +141,23 @@ def test_a_process_that_hangs_is_given_up(shipped: Path, tmp_path: Path) -> None
     folder = copied(shipped, tmp_path)
     (folder / "model.py").write_text("import time\ntime.sleep(600)\n")
     assert "within 2 s" in check(folder, ["safetensors"], timeout=2)[0].reason
+
+
+def test_checking_that_is_interrupted_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[subprocess.Popen[str]] = []
+
+    def start(folder: Path, kind: str) -> subprocess.Popen[str]:
+        begun.append(subprocess.Popen(["sleep", "100"], stdout=subprocess.PIPE, text=True))
+        return begun[-1]
+
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules[check.__module__], "_start", start)
+    monkeypatch.setattr(sys.modules[check.__module__], "_finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        check(tmp_path, ["safetensors", "pt2"])
+    assert [process.returncode for process in begun] == 2 * [-signal.SIGKILL]
 
 
 def test_a_format_that_takes_far_longer_than_the_networks_own_file_hangs(

@@ -83,15 +83,28 @@ def check(
     folder = Path(folder)
     wanted = [f for f in FORMATS if (f in formats if formats is not None else (folder / FILES[f]).exists())]
     # Two at a time keeps two cores busy; ONNX comes last and alone, because its latency is measured.
-    started = [(f, _start(folder, f)) for f in wanted if f != "onnx"]
-    begin, found = time.monotonic(), list[Verified]()
-    for kind, process in started:
-        found.append(_finish(folder, kind, process, max(0.5, begin + timeout - time.monotonic())))
-        if kind == "safetensors" and least is not None:
-            timeout = min(timeout, max(least, _HANGING * (time.monotonic() - begin), _HANGING_SECONDS))
-    found += [_finish(folder, f, _start(folder, f), timeout) for f in wanted if f == "onnx"]
+    with contextlib.ExitStack() as stack:
+
+        def start(kind: str) -> subprocess.Popen[str]:
+            process = _start(folder, kind)
+            stack.callback(_end, process)
+            return process
+
+        started = [(f, start(f)) for f in wanted if f != "onnx"]
+        begin, found = time.monotonic(), list[Verified]()
+        for kind, process in started:
+            found.append(_finish(folder, kind, process, max(0.5, begin + timeout - time.monotonic())))
+            if kind == "safetensors" and least is not None:
+                timeout = min(timeout, max(least, _HANGING * (time.monotonic() - begin), _HANGING_SECONDS))
+        found += [_finish(folder, f, start(f), timeout) for f in wanted if f == "onnx"]
     _record(found, reference_path(folder).with_name("verify.json"))
     return found
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Leave no process behind, whatever ended the checking."""
+    with process:
+        process.kill()
 
 
 def _start(folder: Path, kind: str) -> subprocess.Popen[str]:
