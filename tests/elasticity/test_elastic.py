@@ -123,6 +123,8 @@ def test_every_kind_of_decision_is_found() -> None:
 def test_what_cannot_vary_is_listed_with_the_reason() -> None:
     reasons = {name: {f.path: f.reason for f in found.fixed} for name in EXAMPLES for found in [made(name)[1]]}
     assert reasons["Plain"]["fc2"] == "it is the network's output"
+    assert "only the last part can vary" in reasons["DenseNet"]["stem"]
+    assert "size is that of its heads" in reasons["Encoder"]["encoder.0.self_attn"]
     assert "no rule for how a LSTM" in reasons["Recurrent"]["lstm"]
     assert "goes into lstm" in reasons["Recurrent"]["before"]
     assert "written as the number" in reasons["Gated"]["down"] and "networks.py:" in reasons["Gated"]["down"]
