@@ -483,7 +483,7 @@ class Work:
         winner = self.finalists[0]
         recipe = Settings.from_values(settings(self.space, winner.trial.arch))
         if self.task.spec.kind == "table":
-            self.compared.append(boosting(self.task, self.request.seed))
+            self.compared.append(boosting(self.task, self.request.seed, self.machine.threads))
         waiting = contenders(
             self.space, self.task, winner.trial.arch, self._fits_strictly, self.request.seed, self.rivals
         )
