@@ -44,7 +44,8 @@ types: $(READY)
 check: lint types
 
 test: check
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@# Two processes, one thread each: more of them would wait for each other.
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 docs: $(READY)
 	@$(BIN)/pytest tests/docs
