@@ -146,20 +146,6 @@ class Bank(nn.Module):
         """Return the bank's own tensor that a place is cut from."""
         return self._tensor(place).detach()
 
-    def matrices(self, place: Place) -> list[Tensor]:
-        """Return the learned kernel transforms that a place is cut by, as the bank keeps them; none without them."""
-        steps = kernel_steps(place, self._tensor(place)) if self.kernel_transforms else []
-        return [self.shared[f"{place.key} {size}"] for size in steps]
-
-    def reach(self, place: Place) -> tuple[int, ...]:
-        """Return the sizes of the part of the bank's tensor that a gradient through a place reaches.
-
-        They are the place's own, but for a kernel that is made from the middle of a larger one.
-        """
-        steps = kernel_steps(place, self._tensor(place)) if self.kernel_transforms else []
-        sizes = enumerate(place.layout.sizes)
-        return tuple(steps[0] if steps and axis in place.layout.centred else size for axis, size in sizes)
-
     def get_extra_state(self) -> Tensor:
         """Return what is no tensor: the seed that new room is filled from."""
         return torch.frombuffer(bytearray(str(self.seed).encode()), dtype=torch.uint8)

@@ -11,7 +11,7 @@ from archsmith.space import Answer, Arch, Decision, Space, largest, sample, smal
 __all__ = ["Sampler", "Score", "attentive", "fair", "phases", "sandwich", "shrinking", "uniform"]
 
 Sampler = Callable[[Space, np.random.Generator, float], Sequence[Arch]]
-"""From a space and a generator to the architectures of one step; see ``average_gradients`` for how they share it.
+"""From a space and a generator to the architectures of one step, whose gradients add up.
 
 The third argument is how much of the training has passed, from 0 to 1, for what happens in phases.
 """

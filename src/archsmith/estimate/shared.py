@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archsmith.build.bank import Bank
-from archsmith.build.places import Place
 from archsmith.build.statistics import recalibrate
 from archsmith.errors import UsageError
-from archsmith.estimate.averaging import average_gradients
 from archsmith.estimate.distributed import add_up, own_part, processes, rank
 from archsmith.estimate.driven import Driven
 from archsmith.estimate.evaluation import evaluate
@@ -115,11 +113,12 @@ def train_bank(
 ) -> Trained:
     """Train the bank in place, each step on the architectures that ``sampler`` draws; see ``train`` for the rest.
 
-    A step's gradient is for every number of the bank the mean over the step's networks that have it, so that the
-    settings of a training of one network hold; see ``average_gradients``. With ``distil`` the first of them learns the
-    targets and the others learn what it answers. The validation metrics are those of the architecture drawn last, with
-    the statistics of each batch: they tell that something is learned, and no more. Training settings that are decisions
-    of the space have no say: ``settings`` holds for all networks.
+    The gradients of a step's networks add up, as in FairNAS (Chu et al., 2021) and BigNAS (Yu et al., 2020): an option
+    that one of them takes gets the gradient it would have alone, and what all share the sum. ``settings.clip`` bounds
+    how far that goes. With ``distil`` the first network learns the targets and the others learn what it answers. The
+    validation metrics are those of the architecture drawn last, with the statistics of each batch: they tell that
+    something is learned, and no more. Training settings that are decisions of the space have no say: ``settings`` holds
+    for all networks.
 
     In a group of ``torch.distributed`` every process takes its part of each batch, and all take the same paths and
     steps; such a training is one of ``epochs``, and the first process writes the checkpoint. Raises ``UsageError``.
@@ -153,7 +152,6 @@ class _Trainee(nn.Module):
         super().__init__()
         self.bank, self.arch, self.sampler = bank, arch, sampler
         self.outputs = torch.zeros(0)
-        self.borrowed: list[Mapping[Place, Tensor]] = []  # by each network of the step
         bank.reserve(arch)  # an optimiser wants something to begin with
 
     def forward(self, x: Tensor) -> Tensor:
@@ -161,8 +159,6 @@ class _Trainee(nn.Module):
         lent = self.bank.lend(self.arch)
         outputs: Tensor = _on_batch_statistics(lent)(x)
         self.outputs = outputs.detach()
-        if self.training:
-            self.borrowed.append(lent.borrowed)
         return outputs
 
     def get_extra_state(self) -> Tensor:
@@ -208,8 +204,6 @@ def _shared_step(
                 teacher = trainee.outputs.float()
             value.backward()  # type: ignore[no-untyped-call]
             total += value.detach() / len(archs)
-        average_gradients(bank, trainee.borrowed)
-        trainee.borrowed.clear()
         if bank.growth != growth:
             growth = bank.growth
             follow(state.optimizer, bank.named_parameters())
