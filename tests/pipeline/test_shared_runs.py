@@ -14,7 +14,7 @@ from torch import nn
 import archsmith
 from archsmith import Arch, Space, call, choice
 from archsmith.build import Bank
-from archsmith.errors import LimitError, Paused, SpaceError, StoreError, UsageError
+from archsmith.errors import BudgetError, LimitError, Paused, SpaceError, StoreError, UsageError
 from archsmith.estimate import GATE_METHODS, SAMPLERS, Derived, Divergence, Settings, Trained, differentiable
 from archsmith.estimate.gate_state import GATES
 from archsmith.export import Verified
@@ -321,6 +321,22 @@ def test_a_bank_is_trained_by_epochs_where_trials_are_counted_and_within_its_tim
         assert (options["seconds"] is None) == (trials is not None)
         assert options["interrupted"] is run.pause and options["checkpoint"] == run.journal.place("bank")
         assert trials is None or options["deadline"] == pytest.approx(until, abs=5)
+
+
+def test_a_budget_too_small_for_one_step_of_all_options_is_refused_with_what_would_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(banks, "search_by", killed)
+    run = waiting(tmp_path)
+    given = run, find_method("darts"), Bank(space(4, 8)), Settings(batch_size=120), {"width": 4, "lr": 0.1}, Bank
+    run.tempo = Tempo((run.shares.bank, 0.0, 0.0), 1)  # a step takes two options as long, and is taken twice
+    with pytest.raises(BudgetError, match=r"too small for darts.*--budget \d+s.*spos"):
+        banks.train_gates(*given)
+    run.journal.put("measure", {"slow": 5.0})  # a busy machine refuses nothing
+    with pytest.raises(Killed):
+        banks.train_gates(*given)
+    run.journal.forget("measure")
+    run.tempo = Tempo((0.4 * run.shares.bank, 0.0, 0.0), 1)
+    with pytest.raises(Killed):
+        banks.train_gates(*given)
 
 
 def test_what_is_trained_untried_keeps_the_strictest_of_several_limits(tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 
 from archsmith.build import Bank, Gates, expected_cost
 from archsmith.build.relaxations import softmax
-from archsmith.errors import ArchsmithError, StoreError
+from archsmith.errors import ArchsmithError, BudgetError, StoreError
 from archsmith.estimate import (
     SAMPLERS,
     Goal,
@@ -32,7 +32,7 @@ from archsmith.estimate import (
 from archsmith.estimate.gate_state import GATES
 from archsmith.pipeline.finalists import wanted_epochs
 from archsmith.pipeline.methods import Method, relaxed_decisions
-from archsmith.pipeline.work import Work
+from archsmith.pipeline.work import BUSY, Work
 from archsmith.space import Answer, Arch, Decision, completed, narrow
 from archsmith.strategy import Narrowed, make
 
@@ -220,7 +220,9 @@ def _with_gates(
     if timed:  # about: each step is taken twice, through most of the options
         typical = completed(work.space, work.probed.starts[0], base)
         options = sum(len(d.options) for d in decisions.values()) / len(decisions)
-        epochs = max(1, min(epochs, round(work.shares.bank / (options * work.pace(typical)))))
+        mixed = options * work.pace(typical)
+        _refuse_too_long(work, method, 2.0 * mixed * recipe.batch_size / len(work.task.train.y), left)
+        epochs = max(1, min(epochs, round(work.shares.bank / mixed)))
     steps = max(1, len(work.task.train.y) // recipe.batch_size // 2)
     goal = _goal(work, base, decisions)
     penalty: dict[str, Any] = {} if goal is None else {"goal": goal}
@@ -257,6 +259,21 @@ def _with_gates(
         "stopped": found.stopped,
     }
     return made, ""
+
+
+def _refuse_too_long(work: Work, method: Method, step: float, left: float) -> None:
+    """Raise ``BudgetError`` where a single step of all options together takes longer than there is time for the bank.
+
+    Not on a machine that was busy while it was measured: there a step may be far shorter than it seemed.
+    """
+    slow = (work.journal.get("measure") or {}).get("slow", 1.0)
+    if step > left and slow <= BUSY:
+        raise BudgetError(
+            f"A budget of {work.clock.budget:.0f} s is too small for {method.name} on this space: one step through all "
+            f"options at once takes about {step:.1f} s here, and {left:.1f} s are left for all steps. Give at least "
+            f"--budget {10 * work.clock.budget * step / left:.0f}s, a smaller --space, or a method that takes one path "
+            "at a time, such as spos."
+        )
 
 
 def _seconds_of(place: Path) -> float:
