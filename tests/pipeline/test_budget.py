@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from archsmith.errors import BudgetError
 from archsmith.estimate import Machine
 from archsmith.pipeline import executors
-from archsmith.pipeline.clock import SMALLEST_S, Clock, plan
+from archsmith.pipeline.clock import MOST_GIVEN, SMALLEST_S, Clock, plan
 from archsmith.pipeline.load import Load
 from archsmith.pipeline.pause import Pause
 
@@ -37,6 +37,16 @@ def test_on_a_busy_machine_shipping_gets_more_and_the_trainings_pay(budget, fact
     slowed = shares.slowed(factor)
     assert slowed.ship >= shares.ship and slowed.final >= 0.5 * shares.final
     assert sum(slowed.items().values()) == pytest.approx(budget)
+
+
+@given(st.floats(SMALLEST_S, 1e6), st.floats(0.0, 1e7))
+def test_a_final_training_that_does_not_fit_gets_part_of_the_others_time(budget, wanted):
+    shares = plan(budget)
+    longer = shares.lengthened(wanted)
+    assert sum(longer.items().values()) == pytest.approx(budget)
+    assert shares.final <= longer.final <= max(shares.final, wanted) * (1 + 1e-9)
+    for before, after in ((shares.search, longer.search), (shares.compare, longer.compare)):
+        assert (1 - MOST_GIVEN) * before <= after * (1 + 1e-9) and after <= before * (1 + 1e-9)
 
 
 def test_a_load_is_between_idle_and_all_cores_taken():

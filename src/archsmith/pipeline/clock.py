@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from archsmith.errors import BudgetError
 
-__all__ = ["SMALLEST_S", "Clock", "Shares", "plan"]
+__all__ = ["MOST_GIVEN", "SMALLEST_S", "Clock", "Shares", "plan"]
 
 SMALLEST_S = 20.0
+MOST_GIVEN = 0.3
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,17 @@ class Shares:
         """
         both = self.search + self.final
         return replace(self, bank=0.35 * both, search=0.1 * both, final=0.47 * both, ranks=0.08 * both)
+
+    def lengthened(self, wanted: float) -> Shares:
+        """Return the shares where one good final training takes ``wanted`` seconds.
+
+        If it does not fit, search and comparisons give up to ``MOST_GIVEN`` of theirs: what was chosen by too short
+        trainings is worth less than to train it well.
+        """
+        both = self.search + self.compare
+        more = min(max(0.0, wanted - self.final), MOST_GIVEN * both)
+        kept = 1.0 - more / both
+        return replace(self, search=kept * self.search, compare=kept * self.compare, final=self.final + more)
 
     def slowed(self, factor: float) -> Shares:
         """Return the shares on a machine where shipping takes ``factor`` times as long; the trainings pay for it."""

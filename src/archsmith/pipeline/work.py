@@ -145,14 +145,15 @@ class Work:
             self.machine = self._machine(typical, recipe, 0.5 * share)
             self.tempo = measure_tempo(self.space, self.task, self.machine.alone(), rng, 0.4 * share)
             slow = load.slowdown(self.clock.elapsed() - began)
-            self.shares = self.shares.slowed(slow)
+            good = self._good_training() if slow <= BUSY else 0.0
+            self.shares = self.shares.slowed(slow).lengthened(good)
             epoch, shared_epoch = self._longest_epochs(rng, busy=slow > BUSY)
         else:
             self.machine = Machine.from_json(known["machine"])
             self.tempo = Tempo(tuple(known["coefficients"]), known["steps"])
             slow, epoch = float(known["slow"]), float(known["epoch_seconds"])
-            shared_epoch = float(known.get("shared_epoch_seconds", epoch))
-            self.shares = self.shares.slowed(slow)
+            shared_epoch, good = float(known.get("shared_epoch_seconds", epoch)), float(known.get("good_training", 0.0))
+            self.shares = self.shares.slowed(slow).lengthened(good)
         for text in self.machine.notes:
             self.note(text)
         # Where the number of trials is given, nothing may depend on the clock: the same seed is the same search.
@@ -178,6 +179,7 @@ class Work:
                 "epoch_seconds": epoch,
                 "shared_epoch_seconds": shared_epoch,
                 "slow": slow,
+                "good_training": good,
                 "limits": limits,
                 "drawn": self.probed.drawn,
                 "accepted": self.probed.accepted,
@@ -212,6 +214,11 @@ class Work:
         drawn = [sample(self.space, rng) for _ in range(7)]
         shape = self.task.spec.input_shape
         return sorted(drawn, key=lambda a: meta_cost(self.space, a, shape).macs)[len(drawn) // 2]
+
+    def _good_training(self) -> float:
+        """Return the seconds of a good training of the fastest network to begin with; 0 where none is known."""
+        least = min((self.pace(arch) for arch in starts(self.space)), default=0.0)
+        return wanted_epochs(self.task.spec.samples) * least
 
     def _longest_epochs(self, rng: np.random.Generator, busy: bool) -> tuple[float, float]:
         """Return how many seconds an epoch may take, as planned and where weights are shared.
