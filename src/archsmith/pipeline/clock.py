@@ -11,7 +11,7 @@ from archsmith.errors import BudgetError
 __all__ = ["MOST_GIVEN", "SMALLEST_S", "Clock", "Shares", "plan"]
 
 SMALLEST_S = 20.0
-MOST_GIVEN = 0.3
+MOST_GIVEN = 0.4
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,11 @@ class Shares:
     def lengthened(self, wanted: float) -> Shares:
         """Return the shares where one good final training takes ``wanted`` seconds.
 
-        If it does not fit, search and comparisons give up to ``MOST_GIVEN`` of theirs: what was chosen by too short
-        trainings is worth less than to train it well.
+        If it does not fit, the search gives up to ``MOST_GIVEN`` of its share: to train well what was chosen is worth
+        more than to choose longer.
         """
-        both = self.search + self.compare
-        more = min(max(0.0, wanted - self.final), MOST_GIVEN * both)
-        kept = 1.0 - more / both
-        return replace(self, search=kept * self.search, compare=kept * self.compare, final=self.final + more)
+        more = min(max(0.0, wanted - self.final), MOST_GIVEN * self.search)
+        return replace(self, search=self.search - more, final=self.final + more)
 
     def slowed(self, factor: float) -> Shares:
         """Return the shares on a machine where shipping takes ``factor`` times as long; the trainings pay for it."""
