@@ -291,8 +291,11 @@ class Work:
         try:
             # On a machine so slow that measuring took it all, what is known to be good is trained.
             if share > 0 and self.journal.get("searched") is None:
-                with self.pause.gently():
-                    self.study.run(trials=self.request.trials, seconds=share)
+                try:
+                    with self.pause.gently():
+                        self.study.run(trials=self.request.trials, seconds=share)
+                except LimitError as error:  # but the probe found some that keep the limits
+                    self.note(str(error))
                 if self.study.ended == "stopped":
                     self.pause.check()
             elif share <= 0:
