@@ -134,12 +134,12 @@ def test_missing_comparisons_can_be_added_later(run, tmp_path):
     data["comparisons"] = [c for c in data["comparisons"] if c["name"] != "plain_cnn"]
     data["missing_comparisons"] = ["plain_cnn"]
     (copy / "result.json").write_text(json.dumps(data))
-    after = compare(copy, 8.0)
+    after = compare(copy, 15.0)
     added = next(c for c in after["comparisons"] if c["name"] == "plain_cnn")
-    assert 0.0 < added["metrics"]["accuracy"] <= 1.0 and added["metrics"]["params"] > 0 and not added["test"]
+    assert added["metrics"]["accuracy"] > 0.3 and added["metrics"]["params"] > 0 and not added["test"]
     assert after["missing_comparisons"] == [] and "plain_cnn" in (copy / "report.html").read_text()
     with pytest.raises(UsageError, match="nothing is missing"):
-        compare(copy, 8.0)
+        compare(copy, 15.0)
 
 
 def test_a_table_of_numbers_is_learned_and_held_against_boosting(table_run):

@@ -88,13 +88,13 @@ def measure_machine(
         return replace(base, notes=(*base.notes, note))
     with borrowed_generators(device, 0):
         if all_of_them > _CROWDED * one:  # looking at them more closely could take minutes
-            chosen = _choose_format(replace(base, threads=1), task, make_network, settings, seconds)
+            chosen = _choose_format(replace(base, threads=1), task, network, settings, seconds)
             note = "other programs use the processors, so that threads wait for each other: one for each trial"
             return replace(chosen, slots=cores, notes=(*chosen.notes, note))
-        chosen = _choose_format(base, task, make_network, settings, 0.5 * seconds)
+        chosen = _choose_format(base, task, network, settings, 0.5 * seconds)
         if device != "cpu" or cores == 1:
             return chosen
-        return _choose_slots(chosen, task, make_network, settings, 0.5 * seconds)
+        return _choose_slots(chosen, task, network, settings, 0.5 * seconds)
 
 
 def unmeasured_machine(device: str | None = None) -> Machine:
@@ -103,15 +103,13 @@ def unmeasured_machine(device: str | None = None) -> Machine:
     return Machine(device, threads=cores, notes=(f"{cores} core{'s' * (cores > 1)}, device {device}",))
 
 
-def _choose_format(
-    base: Machine, task: Task, make_network: Callable[[], nn.Module], settings: Settings, seconds: float
-) -> Machine:
+def _choose_format(base: Machine, task: Task, network: nn.Module, settings: Settings, seconds: float) -> Machine:
     """Return ``base`` with the fastest precision and memory format."""
     formats = (False, True) if task.spec.kind == "image" else (False,)
     candidates = [replace(base, channels_last=last) for last in formats]
     if _computes_bfloat16(base.device):
         candidates += [replace(c, precision="bfloat16") for c in candidates]
-    times = dict(zip(candidates, _race(candidates, task, make_network, settings, seconds), strict=True))
+    times = dict(zip(candidates, _race(candidates, task, network, settings, seconds), strict=True))
 
     def cost(machine: Machine) -> float:
         penalty = _PRECISION_GAIN if machine.precision == "bfloat16" else 1.0
@@ -125,14 +123,14 @@ def _choose_format(
 
 
 def _race(
-    candidates: Sequence[Machine], task: Task, make_network: Callable[[], nn.Module], settings: Settings, seconds: float
+    candidates: Sequence[Machine], task: Task, network: nn.Module, settings: Settings, seconds: float
 ) -> list[float]:
     """Return each candidate's least seconds per step, measured in turns so that other load hits all alike.
 
     A candidate that the device cannot run is out, and so is one that takes thrice the best on a handful of samples, or
     whose turn came when the time was over. What is out is infinite; the first candidate never is.
     """
-    network, began = make_network(), time.monotonic()
+    began = time.monotonic()
     times = [math.inf] * len(candidates)
     with using_threads(candidates[0].threads):
         steppers: dict[int, _Stepper] = {}
@@ -158,11 +156,9 @@ def _race(
     return times
 
 
-def _choose_slots(
-    machine: Machine, task: Task, make_network: Callable[[], nn.Module], settings: Settings, seconds: float
-) -> Machine:
+def _choose_slots(machine: Machine, task: Task, network: nn.Module, settings: Settings, seconds: float) -> Machine:
     """Return ``machine`` with how many trials to run side by side, by the steps per second of all together."""
-    cores, network = machine.threads, make_network()
+    cores = machine.threads
     options = [cores, *(t for t in (2**i for i in range(10)) if t < cores and cores % t == 0)]
     share, began, rates = seconds / len(options), time.monotonic(), dict[int, float]()
     for t in options:
