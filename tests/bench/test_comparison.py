@@ -18,7 +18,7 @@ from archsmith.bench import (
     nasbench201_problem,
     objective,
     play,
-    play_all,
+    players,
     save,
     summary,
     table_problem,
@@ -69,8 +69,8 @@ def test_a_search_sees_no_test_column() -> None:
 
 
 def test_processes_and_one_after_the_other_are_the_same() -> None:
-    here = list(play_all(TRIALS, EVOLUTION, range(6)))
-    there = list(play_all(TRIALS, EVOLUTION, range(6), jobs=2))
+    with players(TRIALS) as alone, players(TRIALS, jobs=2) as together:
+        here, there = (list(play_many(EVOLUTION, range(6))) for play_many in (alone, together))
     assert [t.seed for t in there] == list(range(6))
     for one, other in zip(here, there, strict=True):
         assert (one.row == other.row).all() and (one.losses == other.losses).all() and one.answer == other.answer

@@ -101,6 +101,16 @@ def test_a_node_listens_to_the_whole_of_an_edge_and_does_not_make_it_cheaper(par
     assert costs == [8 * 8 * 9 * 25] * 2
 
 
+def test_norms_of_tables_are_thinned_too() -> None:
+    space = Space(model=choice(batch=call(nn.BatchNorm1d, 8), layer=call(nn.LayerNorm, 8), name="norm"))
+    bank, x = Bank(space), torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    gates = gates_of(space, mix=partial_channels(4))
+    network = relax(bank, gates)
+    gates.fix(Arch({"norm": "layer"}))
+    expected = torch.cat([nn.functional.layer_norm(x[:, :2], (2,)), x[:, 2:]], 1).view(5, 4, 2).mT.flatten(1)
+    torch.testing.assert_close(network(x), expected)
+
+
 class Own(nn.Module):
     """A layer that nobody knows how to make thinner."""
 
@@ -113,6 +123,8 @@ class Own(nn.Module):
     ("option", "words"),
     [
         (call(Own), "A Own at model/0 cannot be made thinner"),
+        (call(nn.LayerNorm, [8, 4, 4]), "A LayerNorm at model/0 cannot be made thinner"),
+        (call(nn.LayerNorm, 6), "cannot be divided into 4 parts: normalized_shape is 6"),
         (call(nn.Conv2d, 8, 6, 1), "cannot be divided into 4 parts: out_channels is 6"),
         (call(nn.Conv2d, 8, 16, 1), "get 2 of 8 and return 4"),
     ],

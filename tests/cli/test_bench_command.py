@@ -1,11 +1,16 @@
 """``archsmith bench``: what is printed, written and refused."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from archsmith.bench import load_trajectories
 from archsmith.cli.app import app
 from archsmith.errors import UsageError
 
@@ -44,6 +49,54 @@ def test_a_table_of_ones_own_needs_no_code(tmp_path: Path) -> None:
         "--objective", "accuracy", "--objective", "latency_ms", "--limit", "latency_ms=200",
     )  # fmt: skip
     assert "hypervolume" in both and "1.000±0.000" in both
+
+
+INTERRUPTED = """
+import signal
+import sys
+from archsmith.cli import main
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started this deaf to it
+    main()
+"""
+
+
+FAULTY = """
+from archsmith.strategy import RandomSearch
+
+
+class Faulty(RandomSearch):
+    def ask(self, n, rng, running):
+        raise ZeroDivisionError
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_comparison_keeps_what_had_ended(tmp_path: Path, number: signal.Signals) -> None:
+    script = tmp_path / "bench.py"
+    script.write_text(INTERRUPTED, encoding="utf-8")
+    words = ["bench", "nasbench201", "--strategies", "random,archsmith", "--seeds", "6", "--trials", "1000"]
+    command = [sys.executable, str(script), *words, "--jobs", "2"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as bench:
+        assert bench.stderr is not None
+        assert bench.stderr.readline() == "random: 6 searches\n"
+        os.killpg(bench.pid, number) if number is signal.SIGINT else bench.terminate()
+        said = bench.stderr.read()
+        assert bench.wait() == 128 + number
+    folder = tmp_path / "bench" / "nasbench201-cifar10-1000-trials"
+    assert said.startswith("1 of 2 strategies had ended") and "Traceback" not in said
+    assert [s["label"] for s in json.loads((folder / "summary.json").read_text())["strategies"]] == ["random"]
+    assert len(load_trajectories(folder)["random"]) == 6
+
+
+def test_a_fault_in_a_strategy_loses_nothing_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "faulty.py").write_text(FAULTY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, "nasbench201", "--strategies", "random,faulty:Faulty", "--seeds", "2", "--trials", "5")
+    kept = load_trajectories(tmp_path / "nasbench201-cifar10-5-trials")
+    assert list(kept) == ["random"]
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -86,6 +86,32 @@ def test_where_trials_are_short_each_worker_has_its_next_one_and_none_is_lost(
     assert [events[n].data["reason"].split(":")[0] for n in (2, 3, 4, 5)] == ["crashed", "stopped", "", "stopped"]
 
 
+def test_what_was_sent_ahead_of_a_long_trial_goes_to_the_first_worker_that_is_free(
+    processes: Callable[..., Processes],
+) -> None:
+    executor = processes(slots=2, grace=20.0)
+    for numbers, do in (((0, 1), "score"), ((2, 3), "hang")):
+        for number in numbers:
+            executor.submit(make_trial(number, do))
+        if do == "score":
+            ended(executor, 2)
+        while do == "hang" and not all(child.started_at for child in executor._children):
+            assert list(executor.poll(0.05)) == []
+    first, second = executor._children
+    executor.submit(make_trial(4, "score"))
+    assert first.following.number == 4
+    stopped = second.trial.number
+    executor.stop(stopped)
+    events = ended(executor, 2)
+    assert [events[n].data["state"] for n in (stopped, 4)] == ["stopped", "complete"]
+    executor.submit(make_trial(5, "score"))
+    assert ended(executor, 1)[5].data["state"] == "complete"  # and nothing waits behind the long one any more
+    executor.stop(first.trial.number)
+    assert [e.data["state"] for e in ended(executor, 1).values()] == ["stopped"]
+    executor.submit(make_trial(6, "score"))
+    assert ended(executor, 1)[6].data["state"] == "complete"
+
+
 def test_stopping_lets_an_evaluation_unwind(processes: Callable[..., Processes], tmp_path: Path) -> None:
     executor = processes(slots=2, grace=20.0)
     executor.submit(make_trial(0, "unwind"))

@@ -19,16 +19,20 @@ from archsmith.estimate import GATE_METHODS, SAMPLERS, Derived, Divergence, Sett
 from archsmith.estimate.gate_state import GATES
 from archsmith.export import Verified
 from archsmith.export.write import FILES
-from archsmith.pipeline import Pause, banks, finalists, predict, ship, work
+from archsmith.pipeline import Pause, banks, finalists, predict, screen, ship, work
 from archsmith.pipeline.banks import likeliest
 from archsmith.pipeline.clock import Clock, plan
 from archsmith.pipeline.decide import decided
+from archsmith.pipeline.family import candidates
 from archsmith.pipeline.journal import Journal
-from archsmith.pipeline.methods import find_method, method_names, require_method
+from archsmith.pipeline.methods import find_method, method_names, require_method, usual_space
 from archsmith.pipeline.screen import Probe, Screen, Tempo
 from archsmith.report import load_record, show_lines
 from archsmith.request import Request, resolve_family
+from archsmith.spaces import resolve
+from archsmith.spec import Spec
 from archsmith.testing.invariants import check_folder
+from archsmith.trial import Evaluate, Trial
 
 OPTIONS = {"budget": "10m", "executor": "inline", "formats": (), "seed": 1, "finalists": 1}
 
@@ -210,6 +214,19 @@ def test_a_define_by_run_space_and_options_of_other_shapes_are_refused_with_the_
         require_method(find_method("darts"), uneven, (4,))
 
 
+def test_where_no_space_is_named_it_is_one_that_the_method_can_mix():
+    images = Spec("image", "classification", (1, 8, 8), 10, 1000)
+    table = Spec("table", "classification", (6,), 2, 1000, cardinalities=(3,))
+    partial = find_method("pcdarts")
+    with pytest.raises(SpaceError, match=r"cannot be mixed on one in 4 channels.*'cell'"):
+        require_method(partial, resolve("mobile", images), images.input_shape)
+    for method, spec, name in (("pcdarts", images, "cell"), ("pcdarts", table, "mlp"), ("darts", images, "mobile")):
+        found = usual_space(find_method(method), spec)
+        assert found == name
+        require_method(find_method(method), resolve(found, spec), spec.input_shape)
+    assert usual_space(find_method("spos"), images) == usual_space(None, images) == "mobile"
+
+
 @pytest.mark.parametrize(
     ("epoch", "name", "words"), [(1.0, "", "^$"), (30.0, "spos", "since of 12"), (99.0, "", "too few")]
 )
@@ -349,6 +366,36 @@ def test_what_is_trained_untried_keeps_the_strictest_of_several_limits(tmp_path)
     run.probed = Probe(4, 0)
     with pytest.raises(LimitError, match="strictest limit"):
         run._candidates()
+
+
+@pytest.mark.parametrize("family", [{}, {"latency_ms": (1.0, 3.0)}])
+def test_where_everything_tried_is_too_slow_now_a_faster_network_is_found_once(family, tmp_path, monkeypatch):
+    run = waiting(tmp_path, limits={"latency_ms": 1.0}, family=family)
+    run.task = archsmith.load_task(data())
+    run.limits = {"latency_ms": 3.0 if family else 1.0}
+    run.screen = Screen(run.space, run.task, run.limits, timed=True)
+    large = Arch({"width": 8, "body": "deep", "lr": 0.05})
+    tried = Trial(0, Evaluate(large), "complete", metrics={"latency_ms": 0.9}, losses=(0.1,))
+    run.study, fast = SimpleNamespace(trials=[tried]), 0.9
+
+    def measured(network, shape):
+        return SimpleNamespace(median_ms=fast if network[2][1].out_features == 4 else 2.0)
+
+    def chosen():
+        run.preferred = candidates(run) if family else ()
+        return run._chosen()
+
+    for module in (work, screen):
+        monkeypatch.setattr(module, "latency", measured)
+    monkeypatch.setattr(screen, "PROBE_SECONDS", 0.01)
+    first = chosen()[0]
+    assert (first.arch["width"], first.arch["lr"], first.state) == (4, 0.05, "stopped")
+    fast = 2.0
+    assert chosen()[0].arch == first.arch  # when the run is taken up again it is not measured again
+    run.journal.forget("chosen")
+    run.journal.forget("faster")
+    with pytest.raises(LimitError, match="The closest found has latency_ms"):
+        chosen()
 
 
 def test_an_epoch_may_take_a_tenth_of_what_final_trainings_get_also_where_sharing_is_decided_late(tmp_path):

@@ -4,7 +4,7 @@ from archsmith.bench.charts import anytime, anytime_chart, front_chart
 from archsmith.bench.compare import Comparison, Line, compare, holm
 from archsmith.bench.entry import Entry, entries
 from archsmith.bench.hypervolume import exact_front, hypervolume, nondominated, reference_point, shares
-from archsmith.bench.play import Trajectory, play, play_all
+from archsmith.bench.play import Trajectory, play, players
 from archsmith.bench.problem import Problem, nasbench201_problem, objective, table_problem
 from archsmith.bench.published import Published, published
 from archsmith.bench.save import load_trajectories, save, summary
@@ -29,7 +29,7 @@ __all__ = [
     "nondominated",
     "objective",
     "play",
-    "play_all",
+    "players",
     "published",
     "reference_point",
     "save",

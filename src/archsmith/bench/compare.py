@@ -11,7 +11,7 @@ from scipy.stats import rankdata, wilcoxon
 
 from archsmith.bench.entry import Entry
 from archsmith.bench.hypervolume import exact_front, reference_point, shares
-from archsmith.bench.play import Trajectory, play_all
+from archsmith.bench.play import Trajectory, players
 from archsmith.bench.problem import Problem
 from archsmith.errors import UsageError
 
@@ -126,8 +126,12 @@ def compare(
     seeds: Sequence[int],
     jobs: int = 1,
     progress: Callable[[str, int], None] | None = None,
+    so_far: Callable[[Comparison], None] | None = None,
 ) -> Comparison:
-    """Search with every entry on every seed; ``progress(label, done)`` is called after each search.
+    """Search with every entry on every seed.
+
+    ``progress(label, done)`` is called after each search, and ``so_far`` with what there is after each entry, so that
+    a comparison of hours that is interrupted leaves something.
 
     Raises ``UsageError`` without seeds or entries, and when a strategy cannot handle the problem, before any search.
     """
@@ -136,14 +140,18 @@ def compare(
     for entry in entries:
         entry.make(problem)
     found: dict[str, tuple[Trajectory, ...]] = {}
-    for entry in entries:
-        played = []
-        for trajectory in play_all(problem, entry, seeds, jobs):
-            played.append(trajectory)
-            if progress is not None:
-                progress(entry.label, len(played))
-        found[entry.label] = tuple(played)
-    return Comparison(problem, tuple(seeds), found, {entry.label: entry for entry in entries})
+    with players(problem, jobs) as play_many:
+        for entry in entries:
+            played = []
+            for trajectory in play_many(entry, seeds):
+                played.append(trajectory)
+                if progress is not None:
+                    progress(entry.label, len(played))
+            found[entry.label] = tuple(played)
+            comparison = Comparison(problem, tuple(seeds), dict(found), {e.label: e for e in entries})
+            if so_far is not None:
+                so_far(comparison)
+    return comparison
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:

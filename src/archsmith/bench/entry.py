@@ -54,7 +54,7 @@ def entries(text: str, problem: Problem) -> tuple[list[Entry], list[str]]:
     notes: list[str] = []
     if text.strip() == "all":
         found = []
-        for named in sorted(everything(), key=lambda n: n.name):
+        for named in sorted(everything(), key=lambda n: (n.name != "random", n.name)):
             reason = _unfit(named, problem)
             if reason:
                 notes.append(f"{named.name} is left out: {reason}")

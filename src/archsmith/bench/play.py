@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +16,13 @@ from numpy.typing import NDArray
 from archsmith.bench.entry import Entry
 from archsmith.bench.problem import Problem
 from archsmith.execute import Simulated
+from archsmith.execute.child import sigint_blocked
 from archsmith.execute.simulated import TimedEvaluation
 from archsmith.strategy import Strategy, recommended
 from archsmith.study import Study
 from archsmith.trial import Event, Trial, leaders, order
 
-__all__ = ["Trajectory", "play", "play_all"]
+__all__ = ["Trajectory", "play", "players"]
 
 _CHUNK = 5
 
@@ -96,15 +99,31 @@ def play(problem: Problem, entry: Entry, seed: int) -> Trajectory:
     )
 
 
-def play_all(problem: Problem, entry: Entry, seeds: Sequence[int], jobs: int = 1) -> Iterator[Trajectory]:
-    """Search once for each seed, in ``jobs`` processes, and yield what happened in the order of the seeds."""
-    if jobs <= 1 or len(seeds) <= _CHUNK:
-        yield from (play(problem, entry, seed) for seed in seeds)
-        return
-    chunks = [list(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
+@contextlib.contextmanager
+def players(problem: Problem, jobs: int = 1) -> Iterator[Callable[[Entry, Sequence[int]], Iterator[Trajectory]]]:
+    """Give a function that searches with an entry once for each seed, and yields what happened in the seeds' order.
+
+    ``jobs`` processes do it, each of some seeds at a time; they end with this context, at once where it is interrupted.
+    """
+    before = set(active_children())
     with ProcessPoolExecutor(jobs, get_context("spawn"), _hold, (problem,)) as pool:
-        for found in pool.map(_play_held, [entry] * len(chunks), chunks):
-            yield from found
+
+        def play_many(entry: Entry, seeds: Sequence[int]) -> Iterator[Trajectory]:
+            if jobs <= 1 or len(seeds) <= _CHUNK:
+                yield from (play(problem, entry, seed) for seed in seeds)
+                return
+            chunks = [list(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
+            with sigint_blocked():  # here the processes are started
+                parts = pool.map(_play_held, [entry] * len(chunks), chunks)
+            for found in parts:
+                yield from found
+
+        try:
+            yield play_many
+        except BaseException:  # what is under way may take minutes, and nobody waits for it any more
+            for worker in set(active_children()) - before:
+                worker.terminate()
+            raise
 
 
 _HELD: list[Problem] = []
@@ -112,6 +131,7 @@ _HELD: list[Problem] = []
 
 def _hold(problem: Problem) -> None:
     _HELD[:] = [problem]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what Ctrl+C does is decided where it all began
 
 
 def _play_held(entry: Entry, seeds: Iterable[int]) -> list[Trajectory]:

@@ -10,7 +10,7 @@ from archsmith.build.latency_table import LatencyTable
 from archsmith.build.module import build, build_with_paths, seeded
 from archsmith.build.morphisms import grow_kernel, identity_like, inherit, silence, widen
 from archsmith.build.partial import partial_channels
-from archsmith.build.relax import Gates, MakeMixed, Mixed, Relaxation, relax, relaxable
+from archsmith.build.relax import Gates, MakeMixed, Mixed, Relaxation, relax, relaxable, require_mixable
 from archsmith.build.relaxations import RELAXATIONS
 from archsmith.build.slices import Layout, Rule
 from archsmith.build.source import shipped_source, source, source_key
@@ -50,6 +50,7 @@ __all__ = [
     "recalibrate",
     "relax",
     "relaxable",
+    "require_mixable",
     "seeded",
     "shipped_source",
     "silence",

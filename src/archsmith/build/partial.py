@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -34,7 +35,8 @@ class PartialMixed(nn.Module):
         if out.shape[1] != count or x.shape[1] % self.parts:
             raise SpaceError(
                 f"The options at {self.path} cannot be mixed on one in {self.parts} channels: they get {count} of "
-                f"{x.shape[1]} and return {out.shape[1]}. They must keep the number of channels, and it must divide."
+                f"{x.shape[1]} and return {out.shape[1]}. They must keep the number of channels, and it must divide. "
+                "Use a space whose options do, such as 'cell' for images, or another method."
             )
         if self.parts == 1:
             return self.mixed.gates.scaled(self.mixed.key, out)
@@ -62,7 +64,7 @@ def thin(module: nn.Module, parts: int, path: str) -> nn.Module:
     """
     for layer in module.modules():
         for kinds, names, cut in _LAYERS:
-            if isinstance(layer, kinds):
+            if isinstance(layer, kinds) and len(getattr(layer, "normalized_shape", (0,))) == 1:
                 _divide(layer, names, parts, path)
                 for name, tensor in [*layer._parameters.items(), *layer._buffers.items()]:
                     if tensor is not None and tensor.ndim:
@@ -72,7 +74,7 @@ def thin(module: nn.Module, parts: int, path: str) -> nn.Module:
             if any(True for _ in layer.parameters(recurse=False)):
                 raise SpaceError(
                     f"A {type(layer).__name__} at {path} cannot be made thinner: partial channels are for options of "
-                    "torch's convolutions, linear layers and norms. Use another method for this space."
+                    "torch's convolutions, linear layers and norms over channels. Use another method for this space."
                 )
     return module
 
@@ -81,13 +83,13 @@ def _divide(layer: nn.Module, names: tuple[str, ...], parts: int, path: str) -> 
     if getattr(layer, "groups", 1) == getattr(layer, "in_channels", 0):  # depthwise
         names = (*names, "groups")
     for name in names:
-        size = int(getattr(layer, name))
+        size = math.prod(getattr(layer, name)) if name == "normalized_shape" else int(getattr(layer, name))
         if size % parts:
             raise SpaceError(
                 f"{layer} at {path} cannot be divided into {parts} parts: {name} is {size}. Choose widths that are "
                 f"multiples of {parts}."
             )
-        setattr(layer, name, size // parts)
+        setattr(layer, name, (size // parts,) if name == "normalized_shape" else size // parts)
 
 
 def _cut(layer: nn.Module, name: str, tensor: Tensor, sizes: tuple[int, ...]) -> None:
@@ -111,8 +113,13 @@ def _norm(layer: nn.Module, tensor: Tensor) -> tuple[int, ...]:
     return (int(layer.num_features),)  # type: ignore[arg-type]
 
 
+def _layer_norm(layer: nn.Module, tensor: Tensor) -> tuple[int, ...]:
+    return tuple(layer.normalized_shape)  # type: ignore[arg-type]
+
+
 _LAYERS: tuple[tuple[tuple[type, ...], tuple[str, ...], Callable[[nn.Module, Tensor], tuple[int, ...]]], ...] = (
     ((nn.Conv1d, nn.Conv2d, nn.Conv3d), ("in_channels", "out_channels"), _convolution),
     ((nn.Linear,), ("in_features", "out_features"), _linear),
     ((nn.modules.batchnorm._NormBase,), ("num_features",), _norm),
+    ((nn.LayerNorm,), ("normalized_shape",), _layer_norm),
 )

@@ -268,7 +268,8 @@ def require_mixable(
     try:
         with torch.device("meta"):
             network, _ = build_with_paths(space, arch, None, mixed)
-    except SpaceError:  # a block that looks at numbers while it is made
+    except SpaceError:  # a block that looks at numbers while it is made, or options that this mixture does not take
+        build_with_paths(space, arch, None, mixed)
         return
     try:
         with torch.no_grad():

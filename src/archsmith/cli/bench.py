@@ -109,11 +109,18 @@ def bench(
     if not quiet:
         for note in notes:
             err.print(note, style="dim")
-    comparison = room.compare(
-        problem, taking_part, range(seed, seed + seeds), jobs or _cores(), None if quiet else _progress(err, seeds)
-    )
-    folder = _folder(out, problem)
-    room.save(comparison, folder, shlex.join(["archsmith", *sys.argv[1:]]))
+    folder, command = _folder(out, problem), shlex.join(["archsmith", *sys.argv[1:]])
+    progress, done = None if quiet else _progress(err, seeds), []
+    try:
+        comparison = room.compare(
+            problem, taking_part, range(seed, seed + seeds), jobs or _cores(), progress, done.append
+        )
+    except BaseException:  # Ctrl+C, SIGTERM, or a strategy with a fault
+        if done:
+            room.save(done[-1], folder, command)
+            err.print(f"{len(done)} of {len(taking_part)} strategies had ended; what they did is kept: {folder}")
+        raise
+    room.save(comparison, folder, command)
     data = room.summary(comparison)
     if as_json:
         emit_json({"folder": str(folder), **data})

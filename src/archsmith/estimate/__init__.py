@@ -7,7 +7,7 @@ from archsmith.estimate.cross_validate import CrossValidated
 from archsmith.estimate.differentiable import Derived, search_gates
 from archsmith.estimate.driven import Asks, Driven
 from archsmith.estimate.evaluation import evaluate, outputs
-from archsmith.estimate.gate_methods import GATE_METHODS, GateMethod, search_by
+from archsmith.estimate.gate_methods import GATE_METHODS, GateMethod, gates_by, search_by
 from archsmith.estimate.goals import Goal, added, limited, multiplied
 from archsmith.estimate.guards import Guard, Watched, dominance, eigenvalue
 from archsmith.estimate.machine import Machine
@@ -55,6 +55,7 @@ __all__ = [
     "eigenvalue",
     "evaluate",
     "fair",
+    "gates_by",
     "hypergradient",
     "limited",
     "load_checkpoint",

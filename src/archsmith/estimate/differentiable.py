@@ -173,6 +173,10 @@ def search_gates(
                 if progress >= weights_first:
                     gates.draw(progress)
                     gate_step(own, other, rate)
+                    if not all(p.isfinite().all() for p in gates.parameters()):  # nothing can be drawn from them
+                        state.loss += math.nan
+                        state.step += 1
+                        break
                 gates.draw(progress)
                 state.loss += weight_step(own)
                 state.step += 1

@@ -20,9 +20,10 @@ from archsmith.estimate.goals import Goal, added, multiplied
 from archsmith.estimate.guards import Guard, dominance, eigenvalue
 from archsmith.estimate.machine import Machine
 from archsmith.estimate.settings import Settings
+from archsmith.space import Space
 from archsmith.task import Task
 
-__all__ = ["GATE_METHODS", "GateMethod", "search_by"]
+__all__ = ["GATE_METHODS", "GateMethod", "gates_by", "search_by"]
 
 _Cost = Callable[[Mapping[str, Tensor]], Tensor | float]
 
@@ -41,6 +42,22 @@ class GateMethod:
     weights_first: float = 0.0
     guard: Guard | None = None
     goal: Callable[[_Cost, float], Goal] = lambda cost, first: added(cost, 0.1, first)
+
+
+def gates_by(name: str, space: Space, seed: int = 0, device: str = "cpu", nodes: Sequence[Sequence[str]] = ()) -> Gates:
+    """Return the gates of the method of that name, over all choices of modules in a space; see ``search_by``."""
+    if name not in GATE_METHODS:
+        raise UsageError(f"There is no differentiable method called {name!r}. {nearest(name, GATE_METHODS)}")
+    method = GATE_METHODS[name]
+    partial = method.parts > 1
+    return Gates(
+        relaxable(space).values(),
+        RELAXATIONS[method.relaxation],
+        seed,
+        device,
+        partial_channels(method.parts) if partial else None,
+        nodes if partial else (),
+    )
 
 
 def search_by(
@@ -62,18 +79,8 @@ def search_by(
     ``nodes`` are those of ``Gates``, for methods that make edges compete. ``options`` go to ``search_gates`` as they
     are. Raises ``UsageError`` for a name that is not in ``GATE_METHODS``.
     """
-    if name not in GATE_METHODS:
-        raise UsageError(f"There is no differentiable method called {name!r}. {nearest(name, GATE_METHODS)}")
+    gates = gates_by(name, bank.space, seed, machine.device, nodes)
     method = GATE_METHODS[name]
-    partial = method.parts > 1
-    gates = Gates(
-        relaxable(bank.space).values(),
-        RELAXATIONS[method.relaxation],
-        seed,
-        machine.device,
-        partial_channels(method.parts) if partial else None,
-        nodes if partial else (),
-    )
     options = {
         "second_order": method.second_order,
         "weights_first": method.weights_first,

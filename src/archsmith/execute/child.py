@@ -26,7 +26,7 @@ from archsmith.trial import Trial
 if sys.platform != "win32":
     import resource
 
-__all__ = ["Child"]
+__all__ = ["Child", "sigint_blocked"]
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _AT_ONCE = 4000  # bytes, of which every system holds two for a pipe that nobody reads
@@ -38,7 +38,7 @@ class Child:
     """A worker process, the connection to it, the trial it has, and the ``following`` one that it was sent already.
 
     ``sender`` is the thread that sends what is too long to be sent at once; there is one at a time.
-    ``skipping`` tells that the following one was stopped before its turn came.
+    ``skipping`` tells that the following one was stopped, or taken back, before its turn came.
     """
 
     process: SpawnProcess
@@ -84,7 +84,7 @@ class Child:
         process = context.Process(target=serve, args=(theirs, threads, log_bytes), name="archsmith-worker")
         resource_tracker.ensure_running()  # if this came later, it would undo the blocked signal
         mark = secrets.token_hex(8)
-        with _environment({MARK: mark, **{name: str(threads) for name in _THREADS}}), _sigint_blocked():
+        with _environment({MARK: mark, **{name: str(threads) for name in _THREADS}}), sigint_blocked():
             process.start()
         theirs.close()
 
@@ -115,6 +115,12 @@ class Child:
 
         self.sender = threading.Thread(target=deliver, daemon=True)
         self.sender.start()
+
+    def skip(self) -> None:
+        """Tell the worker not to begin what it was sent to do next; it ends instead."""
+        self.skipping = True
+        with contextlib.suppress(OSError):  # it died meanwhile, which is seen elsewhere
+            self.send(None)
 
     def messages(self) -> Iterator[tuple[str, Any]]:
         """Yield what the worker has said and nobody has read; ``mute`` is set when it can say no more."""
@@ -173,7 +179,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _sigint_blocked() -> Iterator[None]:
+def sigint_blocked() -> Iterator[None]:
     """Hold Ctrl+C back while a process starts: it inherits that, and cannot die of it before it ignores it."""
     if sys.platform == "win32":
         yield

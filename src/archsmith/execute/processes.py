@@ -137,6 +137,7 @@ class Processes:
         while True:
             for child in list(self._children):
                 self._listen(child)
+            self._take_back()
             self._give_out()
             left = until - self.now()
             if self._done or left <= 0 or not any(child.trial for child in self._children):
@@ -156,7 +157,7 @@ class Processes:
             self._finish(waiting, Outcome(failure=Failure(Reason.stopped)))
         for child in list(self._children):
             if child.following is not None and child.following.number == trial:
-                child.skipping = True  # it cannot be called back; once its turn comes, its worker ends
+                child.skip()
             if child.trial is not None and child.trial.number == trial and child.stopped_at is None:
                 child.stopped_at = self.now()
                 if not child.ask_to_stop():
@@ -205,11 +206,25 @@ class Processes:
         """Send each busy worker its next trial, where trials are short."""
         soon = self.now() - _SHORT  # one that runs for longer already may be one of the long ones
         busy = [
-            c for c in self._children if (c.started_at or 0) > soon and c.following is None and c.stopped_at is None
+            c
+            for c in self._children
+            if (c.started_at or 0) > soon and c.following is None and not c.skipping and c.stopped_at is None
         ]
         for child in busy[: len(self._waiting) if self.ahead else 0]:
             child.following = self._waiting.popleft()
             self._send(child, child.following)
+
+    def _take_back(self) -> None:
+        """Let what waits behind a trial that turned out long begin elsewhere, where there is room."""
+        soon = self.now() - _SHORT
+        room = self.slots - sum(child.trial is not None for child in self._children) - len(self._waiting)
+        for child in self._children:
+            long = child.started_at is not None and child.started_at < soon and not child.connection.poll()
+            if room > 0 and long and child.following is not None and not child.skipping:
+                self._waiting.append(child.following)
+                child.following = None
+                child.skip()
+                room -= 1
 
     def _start(self) -> Child:
         return Child.start(self.evaluate, self.initialize, self.threads, self.log_bytes)

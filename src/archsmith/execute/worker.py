@@ -101,7 +101,9 @@ def serve(connection: Connection[Any, Any], threads: int, log_bytes: int) -> Non
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         connection.send(("ready", None))
         while True:
-            job: Job = connection.recv()
+            job: Job | None = connection.recv()
+            if job is None or connection.poll():  # behind a job there is only the word, None, not to begin it
+                return
             connection.send(("started", None))
             connection.send(("finished", _work(evaluate, job, log_bytes)))
 

@@ -14,7 +14,7 @@ from archsmith.pipeline.clock import Clock, Shares, plan
 from archsmith.pipeline.decide import decided
 from archsmith.pipeline.folder import environment, read_json, write_json, write_toml
 from archsmith.pipeline.journal import Journal
-from archsmith.pipeline.methods import find_method, require_method
+from archsmith.pipeline.methods import find_method, require_method, usual_space
 from archsmith.pipeline.pause import Interrupted, Pause
 from archsmith.pipeline.reopen import find_source, find_space, write_space
 from archsmith.pipeline.result import Result
@@ -141,19 +141,23 @@ def _opened(
             f"{request.source} has changed since the run began, so what was learned could be tested on what it was "
             "learned from. Put the data back as they were, or begin a new run."
         )
-    request = replace(request, space=request.space or default_name(task.spec))
+    method, usual = find_method(request.method) if request.method else None, default_name(task.spec)
+    chosen = request.space or usual_space(method, task.spec)
+    instead = f"{request.method} cannot mix the modules of the space {usual}, so the space is {chosen}"
+    notes = [*task.notes, instead] if not request.space and chosen != usual else task.notes
+    request = replace(request, space=chosen)
     space = find_space(folder, request, task.spec, given.space, given.trust)
     request = replace(request, objectives=resolve_objectives(request.objectives, main_objective(task)))
     sought = {o.metric for o in request.objectives} | set(request.family)
     require(find(request.strategy), space, objectives=len(sought), limits=bool(request.limits))
-    if fresh and request.method:
-        require_method(find_method(request.method), space, task.spec.input_shape)
+    if fresh and method is not None:
+        require_method(method, space, task.spec.input_shape)
     write_toml(folder / "run.toml", request.to_toml())
     if fresh:
         write_space(folder, space, request.space)
         journal.put("check", {"data": _data_hash(task)})
     work = Work(request, task, space, folder, clock, shares, announce, say, journal, pause)
-    for note in task.notes:
+    for note in notes:
         work.note(note)
     _surroundings(work, journal)
     return work

@@ -9,9 +9,12 @@ import psutil
 __all__ = ["Load"]
 
 
+_YIELDED = ("idle", "iowait", "nice", "guest", "guest_nice")  # nobody's, given way at once, or counted elsewhere
+
+
 def _busy() -> float:
     times = psutil.cpu_times()
-    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+    return float(sum(times) - sum(getattr(times, name, 0.0) for name in _YIELDED))
 
 
 def _own() -> float:

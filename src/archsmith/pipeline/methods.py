@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from archsmith.build import Bank, Gates, expected_cost, relaxable
-from archsmith.build.relaxations import softmax
+from archsmith.build import Bank, Gates, expected_cost, relaxable, require_mixable
 from archsmith.errors import SpaceError, UsageError, nearest
-from archsmith.estimate import GATE_METHODS, SAMPLERS
+from archsmith.estimate import GATE_METHODS, SAMPLERS, gates_by
 from archsmith.space import Decision, Space
+from archsmith.spaces import default_name, names, resolve
+from archsmith.spec import Spec
 
-__all__ = ["FAMILY", "Method", "find_method", "method_names", "relaxed_decisions", "require_method"]
+__all__ = ["FAMILY", "Method", "find_method", "method_names", "relaxed_decisions", "require_method", "usual_space"]
 
 FAMILY = "bignas"
 """The method that serves several limits at once where none is named: it trains small and large networks alike."""
@@ -58,8 +60,8 @@ def _every() -> Mapping[str, Method]:
     """Return a method for each sampler and each differentiable method there is; two names for one thing are one."""
     found: dict[str, Method] = {}
     seen: set[int] = set()
-    for kind, names in (("paths", SAMPLERS), ("gates", GATE_METHODS)):
-        for name, value in names.items():
+    for kind, offered in (("paths", SAMPLERS), ("gates", GATE_METHODS)):
+        for name, value in offered.items():
             if id(value) not in seen:
                 seen.add(id(value))
                 found[name] = Method(name, kind, _PAPERS.get(name, ""), _STRATEGIES.get(name, "evolution"))
@@ -102,6 +104,27 @@ def require_method(method: Method, space: Space, input_shape: tuple[int, ...]) -
     is found before anything is trained.
     """
     if method.kind == "gates":
-        gates = Gates(relaxed_decisions(method, space).values(), softmax)
-        expected_cost(space, gates, input_shape, "macs")
+        expected_cost(space, _mixed(method, space, input_shape), input_shape, "macs")
     Bank(space)
+
+
+def usual_space(method: Method | None, spec: Spec) -> str:
+    """Return the name of the space to search where none is named: the usual one, or the first that the method can mix.
+
+    Partial channels, for one, are for modules that keep the number of channels, which those of ``mobile`` do not.
+    """
+    usual = default_name(spec)
+    if method is None or method.kind != "gates":
+        return usual
+    for name in (usual, *names()):
+        with contextlib.suppress(SpaceError):
+            _mixed(method, resolve(name, spec), spec.input_shape)
+            return name
+    return usual
+
+
+def _mixed(method: Method, space: Space, input_shape: tuple[int, ...]) -> Gates:
+    relaxed_decisions(method, space)
+    gates = gates_by(method.name, space)
+    require_mixable(space, gates, input_shape)
+    return gates

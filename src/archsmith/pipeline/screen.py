@@ -26,6 +26,7 @@ __all__ = [
     "Probe",
     "Screen",
     "Tempo",
+    "approach",
     "corrected",
     "measure_tempo",
     "probe",
@@ -181,13 +182,22 @@ def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.ran
     if valid(space, least_of_all := smallest(space)):
         seen.append(_judge(least_of_all, screen, limits))
     best = min(seen, key=lambda row: row[0])
+    return Probe(len(seen), 0, (approach(space, screen, limits, best[1], rng),))
+
+
+def approach(space: Space, screen: Screen, limits: Mapping[str, float], start: Arch, rng: np.random.Generator) -> Arch:
+    """Return an architecture that satisfies the limits: ``start``, or what mutation makes of it.
+
+    Raises ``LimitError`` with the closest that was found; see ``probe``.
+    """
+    best = _judge(start, screen, limits)
     until, idle = time.monotonic() + PROBE_SECONDS, 0
     while best[0] > 0 and (time.monotonic() < until or idle < _PATIENCE):
         candidate = _judge(mutate(space, best[1], rng, changes=int(rng.integers(1, 4))), screen, limits)
         best, idle = (candidate, 0) if candidate[0] < best[0] else (best, idle + 1)
     if best[0] > 0:
         raise LimitError(_nothing_fits(best[2], limits))
-    return Probe(len(seen), 0, (best[1],))
+    return best[1]
 
 
 def _judge(arch: Arch, screen: Screen, limits: Mapping[str, float]) -> tuple[float, Arch, dict[str, float]]:

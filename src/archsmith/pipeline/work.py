@@ -28,10 +28,21 @@ from archsmith.pipeline.journal import Journal
 from archsmith.pipeline.load import Load
 from archsmith.pipeline.pause import Pause
 from archsmith.pipeline.quota import Quota
-from archsmith.pipeline.screen import PROBED, Pace, Probe, Screen, Tempo, corrected, measure_tempo, probe, shipped
+from archsmith.pipeline.screen import (
+    PROBED,
+    Pace,
+    Probe,
+    Screen,
+    Tempo,
+    approach,
+    corrected,
+    measure_tempo,
+    probe,
+    shipped,
+)
 from archsmith.request import LIMITS, Request
-from archsmith.space import Arch, Space, sample, settings
-from archsmith.spaces import starts
+from archsmith.space import Arch, Space, completed, sample, settings
+from archsmith.spaces import starts, usual_training
 from archsmith.store import PostgreSQLStore, SQLiteStore, Store, mirror_path
 from archsmith.strategy import First, Strategy, abilities_of, find, make
 from archsmith.study import Study
@@ -54,6 +65,7 @@ __all__ = [
 ]
 
 Progress = Callable[[Mapping[str, Any]], None]
+_MARGIN = 0.05  # below a latency limit, for what is measured once more later
 ETA = 3
 RUNGS = 3
 BEGUN = 12
@@ -401,15 +413,21 @@ class Work:
         chosen = choose(self.study.trials, MOST_CANDIDATES)
         if chosen:
             usable = {t.arch: t for t in reversed(self.study.trials) if t.usable}
-            first = [usable[arch] for arch in self.preferred if arch in usable]
+            kept = [arch for arch in self.preferred if arch in usable or self.request.family]
+            first = [usable[arch] if arch in usable else self._not_trained(arch) for arch in kept]
             return [*first, *(t for t in chosen if t.arch not in self.preferred)][:MOST_CANDIDATES]
         failed = sorted({t.reason for t in self.study.trials if t.state == "failed"})
         self.note(
             "the search finished no training in its share of the budget, so the network is an untried one that "
             f"satisfies the limits{': ' + failed[0] if failed else ''}"
         )
+        return [self._not_trained(self._untried())]
+
+    def _not_trained(self, arch: Arch) -> Trial:
+        """Return an architecture that no trial was about, as a trial that came to nothing."""
+        assert self.study is not None
         losses = tuple(math.inf for _ in self.request.objectives)
-        return [Trial(len(self.study.trials), Evaluate(self._untried()), "stopped", losses=losses, reason="untried")]
+        return Trial(len(self.study.trials), Evaluate(arch), "stopped", losses=losses, reason="untried")
 
     def _untried(self) -> Arch:
         """Return the first of the known designs and probed architectures that keeps every limit that was asked for.
@@ -461,25 +479,35 @@ class Work:
         candidates = self._candidates()
         kept = self.journal.get("chosen")
         if kept is None:
-            numbers = [t.number for t in self._still_feasible(candidates)]
-            kept = self.journal.put("chosen", {"trials": numbers})
+            kept = self.journal.put("chosen", self._still_feasible(candidates))
+        if kept.get("instead"):
+            return [self._not_trained(Arch.from_json(kept["instead"]))]
         return [t for t in candidates if t.number in kept["trials"]]
 
-    def _still_feasible(self, trials: list[Trial]) -> list[Trial]:
+    def _still_feasible(self, trials: list[Trial]) -> dict[str, Any]:
+        """Return the numbers of the trials that keep the latency limit now; if none does, a faster network."""
         bound = self.limits.get("latency_ms")
-        if bound is None:
-            return trials
-        kept = [t for t in trials if self.latency(t.arch) <= bound]
+        kept = [t.number for t in trials if bound is None or self.latency(t.arch) <= bound]
         if len(kept) < len(trials):
             self.note(
                 f"{len(trials) - len(kept)} candidates broke the latency limit when measured again on the quiet machine"
             )
-        if not kept:
-            raise LimitError(
-                f"Every candidate that met {bound:g} ms during the search was slower when measured again on the quiet "
-                "machine. Run again, or loosen the limit."
-            )
-        return kept
+        instead = self.faster(trials[0].arch) if not kept else None
+        return {"trials": kept, "instead": instead and instead.to_json()}
+
+    def faster(self, start: Arch) -> Arch:
+        """Return a network near ``start`` that keeps the limits, the strictest ones, as measured now.
+
+        A result is promised, and one that was not tried is better than none. Raises ``LimitError`` where none is found.
+        """
+        assert self.screen is not None
+        limits = {**self.limits, **self.request.limits}
+        limits |= {name: (1 - _MARGIN) * bound for name, bound in limits.items() if name == "latency_ms"}
+        self.note("nothing that was tried keeps the limits as measured now, so a smaller network is looked for")
+        rng = np.random.default_rng([self.request.seed, 3])
+        found = approach(self.space, replace(self.screen, limits=limits), limits, start, rng)
+        trained = usual_training(self.space, self.task.spec)
+        return completed(self.space, found, {key: start[key] for key in trained if key in start})
 
     def latency(self, arch: Arch) -> float:
         """Return the measured milliseconds of the shipped network of an architecture, on a machine that is quiet."""
