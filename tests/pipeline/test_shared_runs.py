@@ -4,6 +4,7 @@ import math
 import re
 import time
 import tomllib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,7 +33,7 @@ from archsmith.request import Request, resolve_family
 from archsmith.spaces import resolve
 from archsmith.spec import Spec
 from archsmith.testing.invariants import check_folder
-from archsmith.trial import Evaluate, Trial
+from archsmith.trial import Evaluate, Trial, maximize
 
 OPTIONS = {"budget": "10m", "executor": "inline", "formats": (), "seed": 1, "finalists": 1}
 
@@ -265,11 +266,14 @@ def waiting(folder, **request):
     """A run that is about to train its bank: its data, machine and clock are only told of."""
     asked = Request("digits", 600.0, **request)
     spec = SimpleNamespace(samples=240, input_shape=(1, 6, 6))
+    task = SimpleNamespace(spec=spec, train=SimpleNamespace(x=torch.rand(8, 1, 6, 6), y=range(240)))
+    task.preprocess = task.postprocess = nn.Identity()
     journal, said = Journal(folder / "phases", {"round": 1}), []
     run = work.Work(
-        asked, SimpleNamespace(spec=spec, train=SimpleNamespace(y=range(240))), space(4, 8), folder, Clock(600.0),
-        plan(600.0).shared(), said.append, lambda event: said.append(event["text"]), journal,
+        asked, task, space(4, 8), folder, Clock(600.0), plan(600.0).shared(), said.append,
+        lambda event: said.append(event["text"]), journal,
     )  # fmt: skip
+    run.said = said
     run.tempo, run.screen = Tempo((1.0, 0.0, 0.0), 1), Screen(run.space, run.task, {})
     run.probed = Probe(1, 1, (Arch({"width": 4, "body": "skip", "lr": 0.1}),))
     return run
@@ -316,6 +320,28 @@ def test_a_bank_that_diverged_does_not_do_so_again_after_a_kill_and_its_time_cou
     assert [row[:2] for row in asked] == [(0.3, "bank"), (0.1, "bank-again"), (0.1, "bank-again")]
     assert [row[2] for row in asked] == pytest.approx([run.shares.bank, left, left], abs=5)
     assert (made["seconds"], made["loss"], len(begun)) == (70.0, 1.0, 1)
+
+
+class Deaf(nn.Linear):
+    """Answers the same to everything, as a cell does whose edges are cut."""
+
+    def forward(self, x):
+        return super().forward(0 * x)
+
+
+def test_gates_prefer_nothing_without_a_step_and_nothing_that_cannot_learn(tmp_path, monkeypatch):
+    run = waiting(tmp_path)
+    body = choice(deaf=call(Deaf, 36, 3), hears=call(nn.Linear, 36, 3), name="body")
+    run.space = Space(model=call(nn.Sequential, call(nn.Flatten), body))
+    run.screen, run.probed = Screen(run.space, run.task, {}), Probe(1, 1, (Arch({"body": "hears"}),))
+    stepped = by_gates(20.0, 1.0)
+    for found, preferred in ((stepped, ["hears"]), ((None, replace(stepped[1], curve=())), [])):
+        monkeypatch.setattr(banks, "search_by", lambda *given, found=found, **options: found)
+        likely = banks.train_gates(run, find_method("darts"), Bank(run.space), Settings(), {}, Bank)[2]
+        assert [arch["body"] for arch in likely] == preferred
+    assert any("no time for a single step of darts" in text for text in run.said)
+    run.study, run.first = SimpleNamespace(trials=[]), tuple(Arch({"body": name}) for name in ("deaf", "hears"))
+    assert run._candidates()[0].arch["body"] == "hears"
 
 
 @pytest.mark.parametrize("trials", [None, 5])
@@ -370,7 +396,7 @@ def test_what_is_trained_untried_keeps_the_strictest_of_several_limits(tmp_path)
 
 @pytest.mark.parametrize("family", [{}, {"latency_ms": (1.0, 3.0)}])
 def test_where_everything_tried_is_too_slow_now_a_faster_network_is_found_once(family, tmp_path, monkeypatch):
-    run = waiting(tmp_path, limits={"latency_ms": 1.0}, family=family)
+    run = waiting(tmp_path, limits={"latency_ms": 1.0}, family=family, objectives=(maximize("accuracy"),))
     run.task = archsmith.load_task(data())
     run.limits = {"latency_ms": 3.0 if family else 1.0}
     run.screen = Screen(run.space, run.task, run.limits, timed=True)
@@ -379,7 +405,8 @@ def test_where_everything_tried_is_too_slow_now_a_faster_network_is_found_once(f
     run.study, fast = SimpleNamespace(trials=[tried]), 0.9
 
     def measured(network, shape):
-        return SimpleNamespace(median_ms=fast if network[2][1].out_features == 4 else 2.0)
+        width = next(m.out_features for m in network.modules() if isinstance(m, nn.Linear))
+        return SimpleNamespace(median_ms=fast if width == 4 else 2.0)
 
     def chosen():
         run.preferred = candidates(run) if family else ()

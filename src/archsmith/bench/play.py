@@ -114,9 +114,9 @@ def players(problem: Problem, jobs: int = 1) -> Iterator[Callable[[Entry, Sequen
                 return
             chunks = [list(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
             with sigint_blocked():  # here the processes are started
-                parts = pool.map(_play_held, [entry] * len(chunks), chunks)
-            for found in parts:
-                yield from found
+                parts = [pool.submit(_play_held, entry, chunk) for chunk in chunks]
+            for part in parts:
+                yield from part.result()
 
         try:
             yield play_many

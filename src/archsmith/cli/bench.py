@@ -110,7 +110,8 @@ def bench(
         for note in notes:
             err.print(note, style="dim")
     folder, command = _folder(out, problem), shlex.join(["archsmith", *sys.argv[1:]])
-    progress, done = None if quiet else _progress(err, seeds), []
+    progress = None if quiet else _progress(err, seeds)
+    done: list[Any] = []
     try:
         comparison = room.compare(
             problem, taking_part, range(seed, seed + seeds), jobs or _cores(), progress, done.append

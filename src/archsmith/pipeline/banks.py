@@ -32,6 +32,7 @@ from archsmith.estimate import (
 from archsmith.estimate.gate_state import GATES
 from archsmith.pipeline.finalists import wanted_epochs
 from archsmith.pipeline.methods import Method, relaxed_decisions
+from archsmith.pipeline.screen import listens
 from archsmith.pipeline.work import BUSY, Work
 from archsmith.space import Answer, Arch, Decision, completed, narrow
 from archsmith.strategy import Narrowed, make
@@ -192,10 +193,13 @@ def train_gates(
 ) -> tuple[Bank, dict[str, Any], list[Arch]]:
     """Train a bank with all options mixed, and the gates with it, as ``train_paths`` does; return what came of it.
 
-    Third are the architectures that the gates prefer within the limits, the likeliest first. ``base`` answers what is
-    not a choice of modules.
+    Third are the architectures that the gates prefer within the limits, the likeliest first: none where there was no
+    time for a step. ``base`` answers what is not a choice of modules.
     """
     bank, made = _steadily(work, bank, recipe, anew, partial(_with_gates, work, method, base))
+    if not made["epochs"]:
+        work.note(f"there was no time for a single step of {method.name}, so its gates prefer nothing: give more time")
+        return bank, made, []
     decisions = relaxed_decisions(method, work.space)
     likely = (
         completed(work.space, answers, {k: v for k, v in base.items() if k not in decisions})
@@ -204,7 +208,7 @@ def train_gates(
     fitting: list[Arch] = []
     until = time.monotonic() + _LOOKING_S if work.request.trials is None else math.inf
     for arch, _ in zip(likely, range(TRIED), strict=False):
-        if arch not in fitting and work.fits(arch):
+        if arch not in fitting and work.fits(arch) and listens(work.task, work.space, arch):
             fitting.append(arch)
         if len(fitting) == 4 or time.monotonic() > until:
             break

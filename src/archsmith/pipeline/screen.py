@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from scipy.optimize import nnls
 from torch import nn
 
@@ -28,6 +29,7 @@ __all__ = [
     "Tempo",
     "approach",
     "corrected",
+    "listens",
     "measure_tempo",
     "probe",
     "shipped",
@@ -35,6 +37,7 @@ __all__ = [
 
 PROBE_SECONDS = 6.0
 PROBED = 64
+_HEARD = 16  # samples
 _LATEST = 9  # trainings by which the tempo is corrected
 _PATIENCE = 24  # mutations in a row that came no closer to the limits
 _ENOUGH = 16  # feasible architectures found at random, after which it is known that they are not rare
@@ -46,6 +49,14 @@ def shipped(task: Task, network: nn.Module) -> nn.Module:
     if not isinstance(task.postprocess, nn.Identity):
         parts.append(task.postprocess)
     return nn.Sequential(*parts).cpu().float().eval()
+
+
+def listens(task: Task, space: Space, arch: Arch) -> bool:
+    """Return whether what a network answers depends on its input at all: one whose edges are cut can learn nothing."""
+    network = shipped(task, build(space, arch, seed=0))
+    with torch.no_grad():
+        answers = network(task.train.x[:_HEARD])
+    return bool((answers != answers[0]).any())
 
 
 @dataclass(frozen=True)

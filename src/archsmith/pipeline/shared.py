@@ -120,7 +120,7 @@ def _trained(work: Work, method: Method, recipe: Settings, given: dict[str, Answ
         likely: list[Arch] = []
         if method.kind == "gates":
             bank, made, likely = train_gates(work, method, bank, recipe, given, anew)
-            if not likely:
+            if made["epochs"] and not likely:
                 work.note("no network that the gates prefer keeps the limits: the search on the bank goes on without")
         else:
             bank, made = train_paths(work, method, bank, recipe, given, anew)
@@ -174,7 +174,7 @@ def _strategy(work: Work, method: Method, given: dict[str, Answer], expected: in
 
 def _first(work: Work, method: Method) -> tuple[Arch, ...]:
     """Return what is tried first: what gates prefer; else known good designs, and what fits where that is rare."""
-    if method.kind == "gates":
+    if work.preferred:
         return work.preferred
     known = tuple(a for a in starts(work.space) if work.fits(a))
     # Of several limits, what was probed for keeps the strictest.

@@ -36,6 +36,7 @@ from archsmith.pipeline.screen import (
     Tempo,
     approach,
     corrected,
+    listens,
     measure_tempo,
     probe,
     shipped,
@@ -437,13 +438,14 @@ class Work:
         """
         assert self.screen is not None
         strict = replace(self.screen, limits=self.request.limits)
-        for arch in (*self.first, *self.probed.starts):
-            if known_violation(strict(arch), self.request.limits) == 0:
-                return arch
-        raise LimitError(
-            "The search finished no training in its share of the budget, and nothing that is known without one keeps "
-            "the limits. Give more time, or loosen the strictest limit."
-        )
+        known = (*self.first, *self.probed.starts)
+        fitting = [arch for arch in known if known_violation(strict(arch), self.request.limits) == 0]
+        if not fitting:
+            raise LimitError(
+                "The search finished no training in its share of the budget, and nothing that is known without one "
+                "keeps the limits. Give more time, or loosen the strictest limit."
+            )
+        return next((arch for arch in fitting if listens(self.task, self.space, arch)), fitting[0])
 
     def train(self) -> None:
         """Train the finalists; what breaks the latency limit on the quiet machine is dropped first."""
