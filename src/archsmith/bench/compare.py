@@ -145,12 +145,13 @@ def compare(
             played = []
             for trajectory in play_many(entry, seeds):
                 played.append(trajectory)
+                if len(played) == len(seeds):
+                    found[entry.label] = tuple(played)
+                    comparison = Comparison(problem, tuple(seeds), dict(found), {e.label: e for e in entries})
+                    if so_far is not None:
+                        so_far(comparison)
                 if progress is not None:
                     progress(entry.label, len(played))
-            found[entry.label] = tuple(played)
-            comparison = Comparison(problem, tuple(seeds), dict(found), {e.label: e for e in entries})
-            if so_far is not None:
-                so_far(comparison)
     return comparison
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event as Flag
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +62,8 @@ class Trajectory:
         return -int(self.level[i]), float(self.losses[i, 0])
 
 
-def play(problem: Problem, entry: Entry, seed: int) -> Trajectory:
-    """Search once and return what happened."""
+def play(problem: Problem, entry: Entry, seed: int, interrupted: Callable[[], bool] = bool) -> Trajectory:
+    """Search once, until the cost is spent or ``interrupted()`` is true, and return what happened."""
     begin = time.process_time()
     strategy = entry.make(problem)
     ended: dict[int, float] = {}
@@ -80,6 +81,7 @@ def play(problem: Problem, entry: Entry, seed: int) -> Trajectory:
         executor=executor,
         seed=seed,
         on_event=note,
+        interrupted=interrupted,
     ) as study:
         study.run(trials=problem.trials, seconds=problem.seconds)
     trials = study.trials
@@ -103,10 +105,12 @@ def play(problem: Problem, entry: Entry, seed: int) -> Trajectory:
 def players(problem: Problem, jobs: int = 1) -> Iterator[Callable[[Entry, Sequence[int]], Iterator[Trajectory]]]:
     """Give a function that searches with an entry once for each seed, and yields what happened in the seeds' order.
 
-    ``jobs`` processes do it, each of some seeds at a time; they end with this context, at once where it is interrupted.
+    ``jobs`` processes do it, each of some seeds at a time. They end with this context, and where it is interrupted after
+    the trials that are under way.
     """
-    before = set(active_children())
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _hold, (problem,)) as pool:
+    context = get_context("spawn")
+    over = context.Event()
+    with ProcessPoolExecutor(jobs, context, _hold, (problem, over)) as pool:
 
         def play_many(entry: Entry, seeds: Sequence[int]) -> Iterator[Trajectory]:
             if jobs <= 1 or len(seeds) <= _CHUNK:
@@ -121,21 +125,22 @@ def players(problem: Problem, jobs: int = 1) -> Iterator[Callable[[Entry, Sequen
         try:
             yield play_many
         except BaseException:  # what is under way may take minutes, and nobody waits for it any more
-            for worker in set(active_children()) - before:
-                worker.terminate()
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-_HELD: list[Problem] = []
+_HELD: list[tuple[Problem, Callable[[], bool]]] = []
 
 
-def _hold(problem: Problem) -> None:
-    _HELD[:] = [problem]
+def _hold(problem: Problem, over: Flag) -> None:
+    _HELD[:] = [(problem, over.is_set)]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what Ctrl+C does is decided where it all began
 
 
 def _play_held(entry: Entry, seeds: Iterable[int]) -> list[Trajectory]:
-    return [play(_HELD[0], entry, seed) for seed in seeds]
+    problem, over = _HELD[0]
+    return [play(problem, entry, seed, over) for seed in seeds]
 
 
 def _timed(problem: Problem) -> TimedEvaluation:
