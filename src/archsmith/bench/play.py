@@ -105,7 +105,7 @@ def play(problem: Problem, entry: Entry, seed: int, interrupted: Callable[[], bo
 def players(problem: Problem, jobs: int = 1) -> Iterator[Callable[[Entry, Sequence[int]], Iterator[Trajectory]]]:
     """Give a function that searches with an entry once for each seed, and yields what happened in the seeds' order.
 
-    ``jobs`` processes do it, each of some seeds at a time. They end with this context, and where it is interrupted after
+    ``jobs`` processes do it, each of some seeds at a time. They end with this context, or where it is interrupted after
     the trials that are under way.
     """
     context = get_context("spawn")
