@@ -9,10 +9,11 @@ import torch
 from archsmith.errors import LimitError
 from archsmith.pipeline.comparisons import BOOSTING, WINNER, Comparison
 from archsmith.pipeline.finalists import choose, ranked
-from archsmith.pipeline.screen import Pace, Screen, Tempo, corrected, probe
+from archsmith.pipeline.screen import Pace, Screen, Tempo, corrected, listens, probe
 from archsmith.pipeline.verdict import verdict
-from archsmith.space import Arch, sample
+from archsmith.space import Arch, Space, sample
 from archsmith.spaces import mobile
+from archsmith.spaces.cell import cell_model
 from archsmith.task import load
 from archsmith.trial import Evaluate, Trial, maximize
 
@@ -68,6 +69,14 @@ def test_a_rare_limit_is_met_by_looking_for_it(digits, hurried):
     limits = {"params": 0.6 * smallest}
     found = probe(space, Screen(space, digits, limits), limits, rng)
     assert found.rare and Screen(space, digits, limits)(found.starts[0])["params"] <= limits["params"]
+
+
+@pytest.mark.parametrize(("through", "heard"), [("none", False), ("nor_conv_3x3", True)])
+def test_a_network_whose_edges_are_cut_is_deaf_and_a_deep_untrained_one_is_not(digits, through, heard):
+    space = Space(model=cell_model(digits.spec, width=16, cells=5))
+    chain = {"edge01": through, "edge12": through, "edge23": through}
+    arch = Arch({**dict.fromkeys(space.decisions, "none"), **chain})
+    assert listens(digits, space, arch) is heard
 
 
 def test_latency_is_measured_only_for_what_breaks_no_other_limit(digits):

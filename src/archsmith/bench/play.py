@@ -108,26 +108,28 @@ def players(problem: Problem, jobs: int = 1) -> Iterator[Callable[[Entry, Sequen
     ``jobs`` processes do it, each of some seeds at a time. They end with this context, or where it is interrupted after
     the trials that are under way.
     """
+    if jobs <= 1:
+        yield lambda entry, seeds: (play(problem, entry, seed) for seed in seeds)
+        return
     context = get_context("spawn")
     over = context.Event()
-    with ProcessPoolExecutor(jobs, context, _hold, (problem, over)) as pool:
+    pool = ProcessPoolExecutor(jobs, context, _hold, (problem, over))
 
-        def play_many(entry: Entry, seeds: Sequence[int]) -> Iterator[Trajectory]:
-            if jobs <= 1 or len(seeds) <= _CHUNK:
-                yield from (play(problem, entry, seed) for seed in seeds)
-                return
-            chunks = [list(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
-            with sigint_blocked():  # here the processes are started
-                parts = [pool.submit(_play_held, entry, chunk) for chunk in chunks]
-            for part in parts:
-                yield from part.result()
+    def play_many(entry: Entry, seeds: Sequence[int]) -> Iterator[Trajectory]:
+        if len(seeds) <= _CHUNK:
+            yield from (play(problem, entry, seed) for seed in seeds)
+            return
+        chunks = [list(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
+        with sigint_blocked():  # here the processes are started
+            parts = [pool.submit(_play_held, entry, chunk) for chunk in chunks]
+        for part in parts:
+            yield from part.result()
 
-        try:
-            yield play_many
-        except BaseException:  # what is under way may take minutes, and nobody waits for it any more
-            over.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    try:
+        yield play_many
+    finally:
+        over.set()  # what is under way where this is interrupted may take minutes, and nobody waits for it any more
+        pool.shutdown(cancel_futures=True)
 
 
 _HELD: list[tuple[Problem, Callable[[], bool]]] = []

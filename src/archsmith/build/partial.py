@@ -31,7 +31,12 @@ class PartialMixed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return as many channels as there were. Raises ``SpaceError`` where the options return others."""
         count = x.shape[1] // self.parts
-        out: Tensor = self.mixed.total(x[:, :count])
+        try:
+            out: Tensor = self.mixed.total(x[:, :count])
+        except RuntimeError as error:
+            if not x.is_meta:
+                raise
+            raise SpaceError(f"The options at {self.path} do not take one in {self.parts} channels: {error}") from error
         if out.shape[1] != count or x.shape[1] % self.parts:
             raise SpaceError(
                 f"The options at {self.path} cannot be mixed on one in {self.parts} channels: they get {count} of "

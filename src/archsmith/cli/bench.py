@@ -109,7 +109,7 @@ def bench(
     if not quiet:
         for note in notes:
             err.print(note, style="dim")
-    folder, command = _folder(out, problem), shlex.join(["archsmith", *sys.argv[1:]])
+    command = shlex.join(["archsmith", *sys.argv[1:]])
     progress = None if quiet else _progress(err, seeds)
     done: list[Any] = []
     try:
@@ -118,9 +118,11 @@ def bench(
         )
     except BaseException:  # Ctrl+C, SIGTERM, or a strategy with a fault
         if done:
+            folder = _folder(out, problem)
             room.save(done[-1], folder, command)
             err.print(f"{len(done)} of {len(taking_part)} strategies had ended; what they did is kept: {folder}")
         raise
+    folder = _folder(out, problem)
     room.save(comparison, folder, command)
     data = room.summary(comparison)
     if as_json:

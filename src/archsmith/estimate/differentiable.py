@@ -182,7 +182,7 @@ def search_gates(
                 state.step += 1
                 if time.monotonic() - began - saved > _UNSAVED_SECONDS:
                     keep()
-            if state.step == 0 or interrupted():
+            if state.step == 0 or (interrupted() and bool(state.loss.isfinite())):
                 break
             done, mean = epoch + state.step / steps, float(state.loss) / state.step
             curve.append({"epoch": done, "train_loss": mean, "entropy": gates.entropy()})

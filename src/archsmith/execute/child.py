@@ -117,7 +117,7 @@ class Child:
         self.sender.start()
 
     def skip(self) -> None:
-        """Tell the worker not to begin what it was sent to do next; it ends instead."""
+        """Ask the worker not to begin what it was sent to do next, but to end; if it began already, it is ended."""
         self.skipping = True
         with contextlib.suppress(OSError):  # it died meanwhile, which is seen elsewhere
             self.send(None)

@@ -215,16 +215,16 @@ class Processes:
             self._send(child, child.following)
 
     def _take_back(self) -> None:
-        """Let what waits behind a trial that turned out long begin elsewhere, where there is room."""
+        """Put what waits behind a trial that turned out long first in the queue, where another worker is free soon."""
         soon = self.now() - _SHORT
-        room = self.slots - sum(child.trial is not None for child in self._children) - len(self._waiting)
-        for child in self._children:
-            long = child.started_at is not None and child.started_at < soon and not child.connection.poll()
-            if room > 0 and long and child.following is not None and not child.skipping:
-                self._waiting.append(child.following)
+        long = [c for c in self._children if c.started_at is not None and c.started_at < soon]
+        if len(long) == self.slots:
+            return
+        for child in long:
+            if child.following is not None and not child.skipping and not child.connection.poll():
+                self._waiting.appendleft(child.following)
                 child.following = None
                 child.skip()
-                room -= 1
 
     def _start(self) -> Child:
         return Child.start(self.evaluate, self.initialize, self.threads, self.log_bytes)

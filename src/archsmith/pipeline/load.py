@@ -9,12 +9,12 @@ import psutil
 __all__ = ["Load"]
 
 
-_YIELDED = ("idle", "iowait", "nice", "guest", "guest_nice")  # nobody's, given way at once, or counted elsewhere
-
-
 def _busy() -> float:
+    """Return the seconds of all that does not give way to this process: programs of low priority do."""
     times = psutil.cpu_times()
-    return float(sum(times) - sum(getattr(times, name, 0.0) for name in _YIELDED))
+    free = ("idle", "iowait", "guest", "guest_nice")  # the last two are counted as their hosts' already
+    low = ("nice",) if psutil.Process().nice() <= 0 else ()
+    return float(sum(times) - sum(getattr(times, name, 0.0) for name in (*free, *low)))
 
 
 def _own() -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from archsmith.errors import LimitError
 from archsmith.estimate import Machine, Settings, step_seconds
 from archsmith.space import Arch, Space, mutate, sample, settings, smallest, valid
 from archsmith.task import Task
-from archsmith.trial import Trial, score
+from archsmith.trial import Trial, known_violation, score
 
 __all__ = [
     "PROBED",
@@ -31,6 +31,7 @@ __all__ = [
     "corrected",
     "listens",
     "measure_tempo",
+    "nothing_fits",
     "probe",
     "shipped",
 ]
@@ -54,6 +55,9 @@ def shipped(task: Task, network: nn.Module) -> nn.Module:
 def listens(task: Task, space: Space, arch: Arch) -> bool:
     """Return whether what a network answers depends on its input at all: one whose edges are cut can learn nothing."""
     network = shipped(task, build(space, arch, seed=0))
+    for layer in network.modules():  # untrained statistics would let the signal fade below the last digit
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.train()
     with torch.no_grad():
         answers = network(task.train.x[:_HEARD])
     return bool((answers != answers[0]).any())
@@ -192,23 +196,31 @@ def probe(space: Space, screen: Screen, limits: Mapping[str, float], rng: np.ran
         return Probe(len(seen), len(accepted), tuple(accepted[:4]))
     if valid(space, least_of_all := smallest(space)):
         seen.append(_judge(least_of_all, screen, limits))
-    best = min(seen, key=lambda row: row[0])
-    return Probe(len(seen), 0, (approach(space, screen, limits, best[1], rng),))
+    found, metrics = approach(space, screen, limits, [min(seen, key=lambda row: row[0])[1]], rng)
+    if known_violation(metrics, limits) > 0:
+        raise nothing_fits(metrics, limits)
+    return Probe(len(seen), 0, (found,))
 
 
-def approach(space: Space, screen: Screen, limits: Mapping[str, float], start: Arch, rng: np.random.Generator) -> Arch:
-    """Return an architecture that satisfies the limits: ``start``, or what mutation makes of it.
+def approach(
+    space: Space,
+    screen: Screen,
+    limits: Mapping[str, float],
+    starts: Sequence[Arch],
+    rng: np.random.Generator,
+    wanted: Callable[[Arch], bool] = lambda arch: True,
+) -> tuple[Arch, dict[str, float]]:
+    """Return an architecture that satisfies the limits, or is as close as could be found, and its metrics.
 
-    Raises ``LimitError`` with the closest that was found; see ``probe``.
+    It is the best of ``starts``, or what mutation makes of it; nothing that is not ``wanted`` is taken on the way.
     """
-    best = _judge(start, screen, limits)
+    best = min((_judge(start, screen, limits) for start in starts), key=lambda row: row[0])
     until, idle = time.monotonic() + PROBE_SECONDS, 0
     while best[0] > 0 and (time.monotonic() < until or idle < _PATIENCE):
         candidate = _judge(mutate(space, best[1], rng, changes=int(rng.integers(1, 4))), screen, limits)
-        best, idle = (candidate, 0) if candidate[0] < best[0] else (best, idle + 1)
-    if best[0] > 0:
-        raise LimitError(_nothing_fits(best[2], limits))
-    return best[1]
+        closer = candidate[0] < best[0] and wanted(candidate[1])
+        best, idle = (candidate, 0) if closer else (best, idle + 1)
+    return best[1], best[2]
 
 
 def _judge(arch: Arch, screen: Screen, limits: Mapping[str, float]) -> tuple[float, Arch, dict[str, float]]:
@@ -218,10 +230,11 @@ def _judge(arch: Arch, screen: Screen, limits: Mapping[str, float]) -> tuple[flo
     return score(metrics, (), known)[1], arch, metrics
 
 
-def _nothing_fits(metrics: Mapping[str, float], limits: Mapping[str, float]) -> str:
+def nothing_fits(metrics: Mapping[str, float], limits: Mapping[str, float]) -> LimitError:
+    """Return the error that says how close to the limits the closest came."""
     broken = {k: v for k, v in limits.items() if k in metrics and not metrics[k] <= v}
     parts = [f"{k} = {_number(metrics[k])} (limit {_number(v)})" for k, v in broken.items()]
-    return (
+    return LimitError(
         f"No architecture of this space satisfies the limits. The closest found has {', '.join(parts)}. "
         "Loosen the limit, or choose a smaller space with --space."
     )

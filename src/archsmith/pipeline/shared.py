@@ -121,7 +121,7 @@ def _trained(work: Work, method: Method, recipe: Settings, given: dict[str, Answ
         if method.kind == "gates":
             bank, made, likely = train_gates(work, method, bank, recipe, given, anew)
             if made["epochs"] and not likely:
-                work.note("no network that the gates prefer keeps the limits: the search on the bank goes on without")
+                work.note("no network that the gates prefer can learn within the limits: the search goes on without")
         else:
             bank, made = train_paths(work, method, bank, recipe, given, anew)
         bank.save(work.folder / BANK)
@@ -174,7 +174,7 @@ def _strategy(work: Work, method: Method, given: dict[str, Answer], expected: in
 
 def _first(work: Work, method: Method) -> tuple[Arch, ...]:
     """Return what is tried first: what gates prefer; else known good designs, and what fits where that is rare."""
-    if work.preferred:
+    if method.kind == "gates":
         return work.preferred
     known = tuple(a for a in starts(work.space) if work.fits(a))
     # Of several limits, what was probed for keeps the strictest.

@@ -38,6 +38,7 @@ from archsmith.pipeline.screen import (
     corrected,
     listens,
     measure_tempo,
+    nothing_fits,
     probe,
     shipped,
 )
@@ -66,6 +67,7 @@ __all__ = [
 ]
 
 Progress = Callable[[Mapping[str, Any]], None]
+_UNTRIED = "untried"
 _MARGIN = 0.05  # below a latency limit, for what is measured once more later
 ETA = 3
 RUNGS = 3
@@ -428,7 +430,7 @@ class Work:
         """Return an architecture that no trial was about, as a trial that came to nothing."""
         assert self.study is not None
         losses = tuple(math.inf for _ in self.request.objectives)
-        return Trial(len(self.study.trials), Evaluate(arch), "stopped", losses=losses, reason="untried")
+        return Trial(len(self.study.trials), Evaluate(arch), "stopped", losses=losses, reason=_UNTRIED)
 
     def _untried(self) -> Arch:
         """Return the first of the known designs and probed architectures that keeps every limit that was asked for.
@@ -478,38 +480,47 @@ class Work:
 
     def _chosen(self) -> list[Trial]:
         """Return the candidates for the final training: what breaks no limit now, decided once."""
-        candidates = self._candidates()
+        assert self.study is not None
         kept = self.journal.get("chosen")
         if kept is None:
-            kept = self.journal.put("chosen", self._still_feasible(candidates))
-        if kept.get("instead"):
-            return [self._not_trained(Arch.from_json(kept["instead"]))]
-        return [t for t in candidates if t.number in kept["trials"]]
+            chosen = self._still_feasible(self._candidates())
+            made = {str(t.number): t.arch.to_json() for t in chosen if t.reason == _UNTRIED}
+            kept = self.journal.put("chosen", {"trials": [t.number for t in chosen], "untried": made})
+        tried = {t.number: t for t in self.study.trials}
+        untried = {int(n): self._not_trained(Arch.from_json(arch)) for n, arch in kept["untried"].items()}
+        return [{**tried, **untried}[number] for number in kept["trials"]]
 
-    def _still_feasible(self, trials: list[Trial]) -> dict[str, Any]:
-        """Return the numbers of the trials that keep the latency limit now; if none does, a faster network."""
+    def _still_feasible(self, trials: list[Trial]) -> list[Trial]:
+        """Return the trials that keep the latency limit now; if none does, a faster network that was not tried."""
         bound = self.limits.get("latency_ms")
-        kept = [t.number for t in trials if bound is None or self.latency(t.arch) <= bound]
+        kept = [t for t in trials if bound is None or self.latency(t.arch) <= bound]
         if len(kept) < len(trials):
             self.note(
                 f"{len(trials) - len(kept)} candidates broke the latency limit when measured again on the quiet machine"
             )
-        instead = self.faster(trials[0].arch) if not kept else None
-        return {"trials": kept, "instead": instead and instead.to_json()}
+        return kept or [self._not_trained(self.faster(trials[0].arch)[0])]
 
-    def faster(self, start: Arch) -> Arch:
-        """Return a network near ``start`` that keeps the limits, the strictest ones, as measured now.
+    def faster(self, start: Arch) -> tuple[Arch, Mapping[str, float]]:
+        """Return a network near ``start`` that keeps the limits, the strictest ones, as measured now, and its metrics.
 
         A result is promised, and one that was not tried is better than none. Raises ``LimitError`` where none is found.
         """
         assert self.screen is not None
-        limits = {**self.limits, **self.request.limits}
-        limits |= {name: (1 - _MARGIN) * bound for name, bound in limits.items() if name == "latency_ms"}
         self.note("nothing that was tried keeps the limits as measured now, so a smaller network is looked for")
-        rng = np.random.default_rng([self.request.seed, 3])
-        found = approach(self.space, replace(self.screen, limits=limits), limits, start, rng)
+        limits = {**self.limits, **self.request.limits}
+        below = {name: (1 - _MARGIN) * bound for name, bound in limits.items() if name == "latency_ms"}
+        found, metrics = approach(
+            self.space,
+            replace(self.screen, limits=limits),
+            limits | below,
+            [start, *self.first, *self.probed.starts],
+            np.random.default_rng([self.request.seed, 3]),
+            lambda arch: listens(self.task, self.space, arch),
+        )
+        if known_violation(metrics, limits) > 0:
+            raise nothing_fits(metrics, limits)
         trained = usual_training(self.space, self.task.spec)
-        return completed(self.space, found, {key: start[key] for key in trained if key in start})
+        return completed(self.space, found, {key: start[key] for key in trained if key in start}), metrics
 
     def latency(self, arch: Arch) -> float:
         """Return the measured milliseconds of the shipped network of an architecture, on a machine that is quiet."""
