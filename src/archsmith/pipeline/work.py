@@ -487,7 +487,7 @@ class Work:
             made = {str(t.number): t.arch.to_json() for t in chosen if t.reason == _UNTRIED}
             kept = self.journal.put("chosen", {"trials": [t.number for t in chosen], "untried": made})
         tried = {t.number: t for t in self.study.trials}
-        untried = {int(n): self._not_trained(Arch.from_json(arch)) for n, arch in kept["untried"].items()}
+        untried = {int(n): self._not_trained(Arch.from_json(arch)) for n, arch in kept.get("untried", {}).items()}
         return [{**tried, **untried}[number] for number in kept["trials"]]
 
     def _still_feasible(self, trials: list[Trial]) -> list[Trial]:
