@@ -229,14 +229,20 @@ def test_where_no_space_is_named_it_is_one_that_the_method_can_mix():
 
 
 @pytest.mark.parametrize(
-    ("epoch", "name", "words"), [(1.0, "", "^$"), (30.0, "spos", "since of 12"), (99.0, "", "too few")]
+    ("epoch", "steps", "name", "words"),
+    [
+        (1.0, 1000, "", "^$"),
+        (30.0, 1000, "spos", "since of 12"),
+        (99.0, 1000, "", "too few"),
+        (30.0, 10, "", "too few"),
+    ],
 )
-def test_weights_are_shared_unasked_only_where_trainings_would_be_too_short(epoch, name, words, tmp_path):
+def test_weights_are_shared_unasked_only_where_trainings_would_be_too_short(epoch, steps, name, words, tmp_path):
     said = []
     run = SimpleNamespace(
         request=Request("digits", 600.0), shares=plan(600.0), pace=lambda arch: epoch, space=space(4, 8),
         probed=Probe(4, 4, (Arch({}),)), task=SimpleNamespace(spec=SimpleNamespace(input_shape=(1, 6, 6))),
-        journal=Journal(tmp_path, {"round": 1}), note=said.append,
+        journal=Journal(tmp_path, {"round": 1}), note=said.append, tempo=Tempo((1.0, 0.0, 0.0), steps),
     )  # fmt: skip
     method = decided(run)
     assert (method.name if method else "") == name
