@@ -10,11 +10,8 @@ __all__ = ["Load"]
 
 
 def _busy() -> float:
-    """Return the seconds of all that does not give way to this process: programs of low priority do."""
     times = psutil.cpu_times()
-    free = ("idle", "iowait", "guest", "guest_nice")  # the last two are counted as their hosts' already
-    low = ("nice",) if psutil.Process().nice() <= 0 else ()
-    return float(sum(times) - sum(getattr(times, name, 0.0) for name in (*free, *low)))
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 
 
 def _own() -> float:
