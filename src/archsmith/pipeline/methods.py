@@ -116,7 +116,7 @@ def usual_space(method: Method | None, spec: Spec) -> str:
     usual = default_name(spec)
     if method is None or method.kind != "gates":
         return usual
-    for name in (usual, *names()):
+    for name in dict.fromkeys((usual, *names())):
         with contextlib.suppress(SpaceError):
             _mixed(method, resolve(name, spec), spec.input_shape)
             return name
