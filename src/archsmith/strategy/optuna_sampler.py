@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ _TRIES = 5
 _PICKS = 4096
 
 
+@cache
 def _optuna() -> Any:
     try:
         import optuna
@@ -56,6 +57,7 @@ class OptunaSampler:
     _tried: set[Arch] = field(default_factory=set, init=False, repr=False, compare=False)
     _study: Any = field(default=None, init=False, repr=False, compare=False)
     _known: int = field(default=0, init=False, repr=False, compare=False)
+    _common: Any = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -110,7 +112,12 @@ class OptunaSampler:
     def _made(self, seed: int) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", _optuna().exceptions.ExperimentalWarning)
-            return self._sampler(seed)
+            made = self._sampler(seed)
+        # A new sampler would gather anew what all trials have in common, so it is handed on.
+        for name, value in vars(made).items():
+            if isinstance(value, _optuna().search_space.IntersectionSearchSpace):
+                setattr(made, name, self._common)
+        return made
 
     def _sampler(self, seed: int) -> Any:
         samplers, settings = _optuna().samplers, dict(self.settings)
@@ -148,7 +155,7 @@ class OptunaSampler:
         known = next((len(t.losses) for t in self._told if t.usable), 1)
         if self._study is None or len(self._study.directions) != known:
             self._study = optuna.create_study(directions=["minimize"] * known)
-            self._known = 0
+            self._known, self._common = 0, optuna.search_space.IntersectionSearchSpace()
         for index in range(self._known, len(self._told)):
             self._add(self._study, self._told[index], index)
         self._known = len(self._told)
