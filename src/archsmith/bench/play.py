@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from archsmith.bench.entry import Entry
 from archsmith.bench.problem import Problem
 from archsmith.execute import Simulated
-from archsmith.execute.child import sigint_blocked
+from archsmith.execute.child import born
 from archsmith.execute.simulated import TimedEvaluation
 from archsmith.strategy import Strategy, recommended
 from archsmith.study import Study
@@ -120,7 +120,7 @@ def players(problem: Problem, jobs: int = 1) -> Iterator[Callable[[Entry, Sequen
             yield from (play(problem, entry, seed) for seed in seeds)
             return
         chunks = [list(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
-        with sigint_blocked():  # here the processes are started
+        with born(threads=1):  # here the processes are started
             parts = [pool.submit(_play_held, entry, chunk) for chunk in chunks]
         for part in parts:
             yield from part.result()

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
@@ -26,7 +26,7 @@ from archsmith.trial import Trial
 if sys.platform != "win32":
     import resource
 
-__all__ = ["Child", "sigint_blocked"]
+__all__ = ["Child", "born"]
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _AT_ONCE = 4000  # bytes, of which every system holds two for a pipe that nobody reads
@@ -84,7 +84,7 @@ class Child:
         process = context.Process(target=serve, args=(theirs, threads, log_bytes), name="archsmith-worker")
         resource_tracker.ensure_running()  # if this came later, it would undo the blocked signal
         mark = secrets.token_hex(8)
-        with _environment({MARK: mark, **{name: str(threads) for name in _THREADS}}), sigint_blocked():
+        with born(threads, {MARK: mark}):
             process.start()
         theirs.close()
 
@@ -164,6 +164,16 @@ class Child:
 
 
 @contextlib.contextmanager
+def born(threads: int, variables: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Let a process that starts in here use so many threads, see these variables, and not die of Ctrl+C as it wakes.
+
+    Numerical libraries read how many threads to use when they are loaded, so it has to stand in the environment.
+    """
+    with _environment({**dict.fromkeys(_THREADS, str(threads)), **(variables or {})}), _sigint_blocked():
+        yield
+
+
+@contextlib.contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
     """Set variables that numerical libraries read when they are loaded, for a process that is being started."""
     before = {name: os.environ.get(name) for name in values}
@@ -179,7 +189,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def sigint_blocked() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Hold Ctrl+C back while a process starts: it inherits that, and cannot die of it before it ignores it."""
     if sys.platform == "win32":
         yield
