@@ -58,6 +58,7 @@ class Processes:
 
     Where several run side by side and all of late took less than half a second, ``ahead`` asks for more trials than
     slots, and each worker is sent its next one while it has one: thinking of it and writing it down takes milliseconds.
+    What waits behind one that turns out long is taken back, and goes to the worker that is free first.
 
     Workers ignore Ctrl+C, which is the controller's to decide on, and end when the controller is gone.
 
