@@ -1,8 +1,11 @@
 """The derivatives of a bilevel problem, beside their closed forms."""
 
+import pytest
 import torch
+from torch import nn
 
 from archsmith.estimate import dominant_eigenvalue, hypergradient
+from archsmith.estimate.optimizer import push_of
 
 
 def test_the_hypergradient_is_that_of_the_closed_form_and_the_first_order_is_not() -> None:
@@ -26,6 +29,24 @@ def test_the_hypergradient_is_that_of_the_closed_form_and_the_first_order_is_not
     first_order = gates.detach()
     assert (first_order - exact).norm() / exact.norm() > 0.1
     assert torch.equal(weights, before)
+
+
+def test_the_step_of_the_hypergradient_is_that_of_the_optimiser_with_its_momentum_and_decay() -> None:
+    rate, decay, momentum = 0.1, 0.3, 0.9
+    weight, gate = nn.Parameter(torch.tensor([2.0])), torch.tensor([0.5], requires_grad=True)
+    optimizer = torch.optim.SGD([weight], rate, momentum=momentum, weight_decay=decay)
+    optimizer.state[weight]["momentum_buffer"] = torch.tensor([4.0])
+    [found] = hypergradient(
+        lambda: (gate * weight).sum(),
+        lambda: 0.5 * weight.square().sum(),
+        [weight],
+        [gate],
+        rate,
+        push_of(optimizer, [weight]),
+    )
+    # d/dgate of w'^2 / 2, where w' = w - rate (gate + decay w + momentum v)
+    after = 2.0 - rate * (0.5 + decay * 2.0 + momentum * 4.0)
+    assert found.item() == pytest.approx(-rate * after, rel=1e-5)
 
 
 def test_the_dominant_eigenvalue_is_that_of_the_matrix() -> None:

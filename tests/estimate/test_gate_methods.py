@@ -12,7 +12,7 @@ from torch import nn
 from archsmith.build import RELAXATIONS, Bank, Gates, expected_cost, relax, relaxable, superkernel
 from archsmith.build.relaxations import softmax
 from archsmith.build.superkernel import Thresholds
-from archsmith.errors import UsageError
+from archsmith.errors import SpaceError, UsageError
 from archsmith.estimate import (
     GATE_METHODS,
     Derived,
@@ -23,12 +23,15 @@ from archsmith.estimate import (
     added,
     dominance,
     eigenvalue,
+    gates_by,
     limited,
     multiplied,
     search_by,
     search_gates,
 )
 from archsmith.space import Space, call, choice
+from archsmith.spaces import resolve
+from archsmith.spec import Spec
 from archsmith.task import Task
 
 MACHINE = Machine(threads=1)
@@ -79,6 +82,68 @@ def test_every_method_runs_by_name_over_the_one_loop_and_repeats(name: str, imag
         return [p.detach() for p in gates.parameters()]
 
     assert all(torch.equal(a, b) for a, b in zip(run(), run(), strict=True))
+
+
+def found_by(name: str, images: Task, **options: Any) -> torch.Tensor:
+    gates, _ = search_by(name, Bank(SPACE), images, RECIPE, machine=MACHINE, seed=0, epochs=2, gate_rate=0.1, **options)
+    return gates.logits["body"].detach()
+
+
+def test_gates_that_learn_jointly_see_the_samples_of_the_weights_and_the_others_do_not(images: Task) -> None:
+    seen: list[Any] = []
+
+    def noted(space: Any, gates: Any, base: Any) -> nn.Module:
+        network = relax(space, gates, base)
+        network.register_forward_pre_hook(lambda _, args: seen.append(args[0].flatten(1)))
+        return network
+
+    for joint, passes in ((True, 1), (False, 2)):
+        seen.clear()
+        gates = Gates(relaxable(SPACE).values(), softmax)
+        before = gates.logits["body"].detach().clone()
+        options: dict[str, Any] = {"machine": MACHINE, "seed": 0, "epochs": 1, "joint": joint, "reading": noted}
+        search_gates(Bank(SPACE), gates, images, RECIPE, **options)
+        whole, half = len(images.train.y), len(images.train.y) // 2
+        assert len(seen) == (whole // 32 if joint else passes * (half // 32))
+        assert not torch.equal(before, gates.logits["body"])
+
+
+def test_a_limit_is_kept_by_the_gates_of_every_method_and_fbnet_weighs_a_cost_without(images: Task) -> None:
+    cost = {"cost": lambda gates: expected_cost(SPACE, gates, (1, 12, 12), "params")}
+    for name in ("darts", "snas", "proxyless", "fbnet"):
+        free, bound = found_by(name, images), found_by(name, images, **cost, limit=400.0)
+        assert (bound.softmax(-1)[2] < free.softmax(-1)[2]).item(), name  # the widest option breaks it
+    assert {name for name, method in GATE_METHODS.items() if method.priced} == {"fbnet"}
+    assert not torch.equal(found_by("fbnet", images), found_by("fbnet", images, **cost))
+
+
+def test_weights_of_an_option_that_was_not_drawn_stay_as_they_are(images: Task) -> None:
+    gates = Gates(relaxable(SPACE).values(), RELAXATIONS["proxyless"])
+    gates.logits["body"].data = torch.tensor([30.0, 0.0, 0.0])  # always the first
+    bank = Bank(SPACE)
+    before = {name: value.detach().clone() for name, value in bank.named_parameters()}
+    search_gates(bank, gates, images, RECIPE, machine=MACHINE, seed=0, epochs=1, gate_rate=0.0)
+    moved = {n for n, v in bank.named_parameters() if n in before and v.shape == before[n].shape
+             and not torch.equal(v, before[n])}  # fmt: skip
+    assert moved and not any("conv" in name or "wide" in name for name in moved)
+
+
+def test_edges_of_a_cells_nodes_compete_by_partial_channels() -> None:
+    space = resolve("cell", Spec("image", "classification", (1, 12, 12), 4, 100))
+    gates = gates_by("pcdarts", space)
+    assert gates.nodes == [("edge02", "edge12"), ("edge03", "edge13", "edge23")]
+    assert gates_by("darts", space).nodes == []
+
+
+def test_a_space_without_a_choice_of_modules_has_no_gates() -> None:
+    with pytest.raises(SpaceError, match="no decision that only chooses between modules"):
+        gates_by("darts", Space(model=call(nn.Linear, 3, choice(4, 8, name="width"))))
+
+
+def test_a_relaxation_gives_one_weight_for_each_option() -> None:
+    gates = Gates(relaxable(SPACE).values(), lambda logits, *_: logits[:2])
+    with pytest.raises(SpaceError, match=r"\[2\] weights for 'body', which has 3 options"):
+        gates.draw()
 
 
 def test_an_unknown_method_is_answered_with_the_nearest(images: Task) -> None:

@@ -16,11 +16,20 @@ import archsmith
 from archsmith import Arch, Space, call, choice
 from archsmith.build import Bank
 from archsmith.errors import BudgetError, LimitError, Paused, SpaceError, StoreError, UsageError
-from archsmith.estimate import GATE_METHODS, SAMPLERS, Derived, Divergence, Settings, Trained, differentiable
+from archsmith.estimate import (
+    GATE_METHODS,
+    SAMPLERS,
+    Derived,
+    Divergence,
+    Settings,
+    Trained,
+    differentiable,
+    make_sampler,
+)
 from archsmith.estimate.gate_state import GATES
 from archsmith.export import Verified
 from archsmith.export.write import FILES
-from archsmith.pipeline import Pause, banks, finalists, predict, screen, ship, work
+from archsmith.pipeline import Pause, banks, finalists, predict, screen, shared, ship, work
 from archsmith.pipeline.banks import likeliest
 from archsmith.pipeline.clock import Clock, plan
 from archsmith.pipeline.decide import decided
@@ -32,6 +41,7 @@ from archsmith.report import load_record, show_lines
 from archsmith.request import Request, resolve_family
 from archsmith.spaces import resolve
 from archsmith.spec import Spec
+from archsmith.strategy import make
 from archsmith.testing.invariants import check_folder
 from archsmith.trial import Evaluate, Trial, maximize
 
@@ -348,6 +358,43 @@ def test_gates_prefer_nothing_without_a_step_and_nothing_that_cannot_learn(tmp_p
     assert any("no time for a single step of darts" in text for text in run.said)
     run.study, run.first = SimpleNamespace(trials=[]), tuple(Arch({"body": name}) for name in ("deaf", "hears"))
     assert run._candidates()[0].arch["body"] == "hears"
+
+
+def test_what_a_controller_has_learned_with_the_bank_is_tried_first(tmp_path):
+    run, rng = waiting(tmp_path, trials=5, limits={"params": 400.0}), np.random.default_rng(0)
+    run.limits = run.request.limits
+    run.screen = Screen(run.space, run.task, run.request.limits)
+    controller = make_sampler(
+        "enas", run.space, lambda arch, rng: float(arch["width"] == 4), make("reinforce", run.space, again=True)
+    )
+    for _ in range(150):
+        controller(run.space, rng, 0.0)
+    proposed = [Arch.from_json(a) for a in banks._proposed(run, controller)["proposed"]]
+    assert proposed and all(run.fits(arch) for arch in proposed) and len(set(proposed)) == len(proposed)
+    assert proposed[0]["width"] == 4
+    run.journal.put("bank", {"proposed": [a.to_json() for a in proposed]})
+    assert shared._first(run, find_method("enas"))[-len(proposed) :] == tuple(proposed)
+    assert banks._proposed(run, SAMPLERS["spos"].make(run.space, None, None)) == {}
+
+
+def test_gates_prefer_first_what_keeps_a_limit_exactly(tmp_path, monkeypatch):
+    run = waiting(tmp_path, limits={"params": 600.0})
+    run.limits = run.request.limits
+    body = choice(wide=call(nn.Linear, 36, 30), small=call(nn.Linear, 36, 3), tiny=call(nn.Linear, 36, 1), name="body")
+    run.space = Space(model=call(nn.Sequential, call(nn.Flatten), body))
+    run.screen, run.probed = Screen(run.space, run.task, run.request.limits), Probe(1, 1, (Arch({"body": "tiny"}),))
+    asked = {}
+
+    def found(*given, **options):
+        asked.update(options)
+        return None, replace(by_gates(20.0, 1.0)[1], shares={"body": (0.7, 0.2, 0.1)})
+
+    monkeypatch.setattr(banks, "search_by", found)
+    likely = banks.train_gates(run, find_method("darts"), Bank(run.space), Settings(), {}, Bank)[2]
+    assert [arch["body"] for arch in likely] == ["small", "tiny"]
+    assert asked["limit"] == 600.0
+    run.request = replace(run.request, limits={})
+    assert banks._price(run, find_method("darts"), {}) == {} != banks._price(run, find_method("fbnet"), {})
 
 
 @pytest.mark.parametrize("trials", [None, 5])

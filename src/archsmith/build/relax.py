@@ -115,6 +115,11 @@ class Gates:
             self._set(key, *(drawn if isinstance(drawn, tuple) else (drawn, drawn != 0)))
         self._heard = self._strengths()
 
+    def run_drawn(self) -> None:
+        """Until the next draw, run only the options that weigh something: what others compute teaches no weights."""
+        for key, weights in self.weights.items():
+            self.running[key] = (weights != 0).tolist()
+
     def scaled(self, key: str, result: Tensor) -> Tensor:
         """Return a decision's result as much as its node listens to it, as it is where it is in none."""
         return result * self._heard[key] if key in self._heard else result
@@ -131,6 +136,12 @@ class Gates:
             self._set(key, weights, weights != 0)
 
     def _set(self, key: str, weights: Tensor, running: Tensor) -> None:
+        options = len(self.decisions[key].options)
+        if weights.shape != (options,) or running.shape != (options,):
+            raise SpaceError(
+                f"The relaxation gave {list(weights.shape)} weights for {key!r}, which has {options} options: it has "
+                "to return one weight for each option."
+            )
         self.weights[key], self.running[key] = weights, running.tolist()
 
     def _strengths(self) -> dict[str, Tensor]:

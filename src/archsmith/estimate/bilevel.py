@@ -16,17 +16,21 @@ def hypergradient(
     weights: Sequence[Tensor],
     gates: Sequence[Tensor],
     rate: float,
+    push: Sequence[Tensor] = (),
 ) -> list[Tensor]:
     """Return the gradient by the gates of the validation loss after one step of the weights on the training loss.
 
-    The step is ``weights - rate * gradient`` (DARTS of second order, Liu et al., 2019, there by finite differences;
-    here the product with the second derivative is exact). The weights are as before afterwards, to the last bit.
+    The step is ``weights - rate * (gradient + push)`` (DARTS of second order, Liu et al., 2019, there by finite
+    differences; here the product with the second derivative is exact). ``push``, one for each weight if any, is what
+    the optimiser adds to the gradient. The weights are as before afterwards, to the last bit.
     """
     before = [weight.detach().clone() for weight in weights]
     step = _gradients(train_loss(), weights)
     with torch.no_grad():
         for weight, gradient in zip(weights, step, strict=True):
             weight.sub_(gradient, alpha=rate)
+        for weight, more in zip(weights, push, strict=False):
+            weight.sub_(more, alpha=rate)
     both = _gradients(valid_loss(), [*gates, *weights])
     direct, onward = both[: len(gates)], both[len(gates) :]
     with torch.no_grad():

@@ -22,7 +22,7 @@ from archsmith.estimate.gate_state import GateState
 from archsmith.estimate.goals import Goal
 from archsmith.estimate.guards import Guard, Watched
 from archsmith.estimate.machine import Machine, place_network, using_threads
-from archsmith.estimate.optimizer import follow, make_optimizer, set_rate
+from archsmith.estimate.optimizer import follow, make_optimizer, push_of, set_rate
 from archsmith.estimate.rng import borrowed_generators
 from archsmith.estimate.schedule import cosine
 from archsmith.estimate.settings import Settings
@@ -67,6 +67,7 @@ def search_gates(
     goal: Goal | None = None,
     guard: Guard | None = None,
     second_order: bool = False,
+    joint: bool = False,
     weights_first: float = 0.0,
     gate_rate: float = 3e-4,
     gate_decay: float = 1e-3,
@@ -78,11 +79,11 @@ def search_gates(
     """Train the bank's relaxed network and its gates in turn, and return what the gates prefer (Liu et al., 2019).
 
     One half of the training split is for the weights, by ``settings``; the other for the gates, by Adam at
-    ``gate_rate``, with the gradient after one more step of the weights where ``second_order``. ``goal`` is what the
-    gates minimise, the loss by default: it is given their weights, so that an expected cost can be weighed in or
-    limited. ``guard`` ends the search before it collapses. The gates wait for the first ``weights_first`` of the
-    epochs. ``base`` answers what is not relaxed. ``reading`` makes the network. Raises ``SpaceError`` where the space
-    cannot be relaxed; see ``relax``.
+    ``gate_rate``, with the gradient after one more step of the weights where ``second_order``. Where ``joint`` both
+    learn from the whole of it, by one gradient (SNAS, Xie et al., 2019). ``goal`` is what the gates minimise, the loss
+    by default: it is given their weights, so that an expected cost can be weighed in or limited. ``guard`` ends the
+    search before it collapses. The gates wait for the first ``weights_first`` of the epochs. ``base`` answers what is
+    not relaxed. ``reading`` makes the network. Raises ``SpaceError`` where the space cannot be relaxed; see ``relax``.
 
     The budget is ``epochs``, or ``seconds`` of this call; what is annealed follows the clock then. ``deadline``, of
     ``time.monotonic``, ends it early. ``checkpoint`` is a folder for the state after each epoch, and now and then
@@ -110,27 +111,32 @@ def search_gates(
         follow(optimizer, bank.named_parameters())
         compute = make_loss(network, task, settings, machine, generator)
         weights = [p for p in bank.parameters() if p.requires_grad]
-        halves = feed.order(0, seed).tensor_split(2)
+        whole = feed.order(0, seed)
+        halves = (whole, whole) if joint else whole.tensor_split(2)
         batch = min(feed.batch, len(halves[1]))
         steps = len(halves[1]) // batch
 
-        def gate_step(own: _Batch, other: _Batch, rate: float) -> None:
-            def aim() -> Tensor:
-                value = compute(*other)
-                return value if goal is None else goal(value, gates.weights)
+        def aim(value: Tensor) -> Tensor:
+            return value if goal is None else goal(value, gates.weights)
 
+        def gate_step(own: _Batch, other: _Batch, rate: float) -> None:
             if second_order:
-                slopes = hypergradient(lambda: compute(*own), aim, weights, gates.parameters(), rate)
+                push = push_of(optimizer, weights)
+                slopes = hypergradient(
+                    lambda: compute(*own), lambda: aim(compute(*other)), weights, gates.parameters(), rate, push
+                )
                 for logits, slope in zip(gates.parameters(), slopes, strict=True):
                     logits.grad = slope
             else:
-                aim().backward()  # type: ignore[no-untyped-call]
+                aim(compute(*other)).backward()  # type: ignore[no-untyped-call]
             gate_optimizer.step()
             optimizer.zero_grad()
 
-        def weight_step(own: _Batch) -> Tensor:
+        def weight_step(own: _Batch, also_gates: bool) -> Tensor:
             value = compute(*own)
-            value.backward()  # type: ignore[no-untyped-call]
+            (aim(value) if also_gates else value).backward()  # type: ignore[no-untyped-call]
+            if also_gates:
+                gate_optimizer.step()
             apply_gradients(weights, settings, optimizer)
             gate_optimizer.zero_grad()
             return value.detach()
@@ -170,16 +176,20 @@ def search_gates(
                 own, other = (feed.take(o[step * batch : (step + 1) * batch], generator) for o in orders)
                 rate = settings.peak_lr * cosine(progress, 1.0)
                 set_rate(optimizer, rate)
-                if progress >= weights_first:
+                together = joint and progress >= weights_first
+                if progress >= weights_first and not joint:
                     gates.draw(progress)
                     gate_step(own, other, rate)
-                    if not all(p.isfinite().all() for p in gates.parameters()):  # nothing can be drawn from them
-                        state.loss += math.nan
-                        state.step += 1
-                        break
-                gates.draw(progress)
-                state.loss += weight_step(own)
+                ready = _can_draw(gates)
+                if ready:
+                    gates.draw(progress)
+                    if isinstance(gates, Gates) and not together:
+                        gates.run_drawn()
+                    state.loss += weight_step(own, together)
                 state.step += 1
+                if not (ready and _can_draw(gates)):
+                    state.loss += math.nan
+                    break
                 if time.monotonic() - began - saved > _UNSAVED_SECONDS:
                     keep()
             if state.step == 0 or (interrupted() and bool(state.loss.isfinite())):
@@ -205,6 +215,10 @@ def search_gates(
         if interrupted() and not stopped:
             keep(always=True)
         return Derived(gates.derive(), gates.shares(), tuple(curve), stopped, spent + time.monotonic() - began)
+
+
+def _can_draw(gates: Gating) -> bool:
+    return all(bool(p.isfinite().all()) for p in gates.parameters())
 
 
 def _shuffled(count: int, seed: int, epoch: int, device: torch.device) -> Tensor:

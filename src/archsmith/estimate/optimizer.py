@@ -9,7 +9,7 @@ from torch import nn
 
 from archsmith.estimate.settings import Settings
 
-__all__ = ["follow", "make_optimizer", "set_rate"]
+__all__ = ["follow", "make_optimizer", "push_of", "set_rate"]
 
 
 def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
@@ -54,6 +54,19 @@ def follow(optimizer: torch.optim.Optimizer, parameters: Iterable[tuple[str, nn.
             del optimizer.state[parameter]
         if isinstance(optimizer, torch.optim.SGD) and optimizer.defaults["momentum"] and parameter.requires_grad:
             optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+
+
+def push_of(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> list[torch.Tensor]:
+    """Return what an optimiser's next step adds to each parameter's gradient: weight decay, and the momentum it has."""
+    decays = {id(p): (group["weight_decay"], group.get("momentum", 0.0)) for group in optimizer.param_groups
+              for p in group["params"]}  # fmt: skip
+    found = []
+    for parameter in parameters:
+        decay, momentum = decays[id(parameter)]
+        velocity = optimizer.state.get(parameter, {}).get("momentum_buffer")
+        push = decay * parameter.detach()
+        found.append(push if velocity is None else push + momentum * velocity)
+    return found
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from archsmith.space import Answer, Arch, Decision, Space, largest, sample, smallest, valid, walk
+from archsmith.estimate.extremes import narrowest, widest
+from archsmith.space import Answer, Arch, Decision, Space, mutate, sample, valid, walk
 
 __all__ = ["Sampler", "Score", "attentive", "fair", "phases", "sandwich", "shrinking", "uniform"]
 
@@ -47,58 +48,58 @@ def fair(space: Space, rng: np.random.Generator, progress: float = 0.0) -> Seque
 
 
 def sandwich(space: Space, rng: np.random.Generator, progress: float = 0.0, between: int = 2) -> Sequence[Arch]:
-    """Return the largest architecture, ``between`` random ones and the smallest (BigNAS, Yu et al., 2020).
+    """Return the widest architecture, ``between`` random ones and a narrowest (BigNAS, Yu et al., 2020).
 
-    The largest comes first: it is the teacher where a bank is trained by distillation. An extreme that breaks a
-    constraint is left out.
+    The widest comes first: it is the teacher where a bank is trained by distillation. It has the largest numbers, and
+    of modules those with the most parameters; the narrowest has the smallest numbers, and modules that are drawn.
     """
-    return _between_the_ends(space, [sample(space, rng) for _ in range(between)])
+    return [widest(space), *(sample(space, rng) for _ in range(between)), narrowest(space, rng)]
 
 
 def attentive(score: Score, candidates: int = 3, best: bool = True, between: int = 2) -> Sampler:
     """Return a sandwich whose random architectures are the best, or worst, of several (AttentiveNAS, Wang, 2021).
 
-    Each is the one of ``candidates`` random architectures that ``score`` puts first, or with ``best`` false last: the
-    front of accuracy and cost is pushed up from where it is, or from where it lags most.
+    Each is the one of ``candidates`` architectures that ``score`` puts first, or with ``best`` false last: the front of
+    accuracy and cost is pushed up from where it is, or from where it lags most. For that the candidates have to cost
+    about the same, which is too slow to be measured for each step: they are a random one and mutations of it in a
+    quarter of its decisions. (The authors draw a number of multiply-adds, and candidates that have it.)
     """
 
     def draw(space: Space, rng: np.random.Generator, progress: float) -> Sequence[Arch]:
         def one() -> Arch:
-            drawn = [sample(space, rng) for _ in range(candidates)]
+            first = sample(space, rng)
+            changes = max(1, len(first) // 4)
+            drawn = [first, *(mutate(space, first, rng, changes) for _ in range(candidates - 1))]
             scores = [score(arch, rng) for arch in drawn]
             return drawn[int(np.argmax(scores) if best else np.argmin(scores))]
 
-        return _between_the_ends(space, [one() for _ in range(between)])
+        return [widest(space), *(one() for _ in range(between)), narrowest(space, rng)]
 
     return draw
 
 
-def _between_the_ends(space: Space, drawn: Sequence[Arch]) -> list[Arch]:
-    ends = [arch for arch in (largest(space), smallest(space)) if valid(space, arch)]
-    return [*ends[:1], *drawn, *ends[1:]]
-
-
-def shrinking(open_decisions: Callable[[str], bool], paths: int = 1) -> Sampler:
+def shrinking(open_decisions: Callable[[str], bool], paths: int = 1, teacher: bool = False) -> Sampler:
     """Return a sampler for one phase of progressive shrinking (Once-for-All, Cai et al., 2020).
 
-    Decisions whose key ``open_decisions`` accepts are drawn evenly; the others take their largest number, or their
-    first option. ``phases`` is all of it in one training.
+    Decisions whose key ``open_decisions`` accepts are drawn evenly; the others are those of the widest architecture.
+    With ``teacher`` that one comes first in every step, to teach the others. ``phases`` is all of it in one training.
     """
 
     def draw(space: Space, rng: np.random.Generator, progress: float = 0.0) -> Sequence[Arch]:
-        most = largest(space)
+        most = widest(space)
 
         def decide(decision: Decision) -> Answer:
             if open_decisions(decision.key) or decision.key not in most:
                 return decision.sample(rng)
             return most[decision.key]
 
-        return [walk(space, decide) for _ in range(paths)]
+        drawn = [arch for arch in (walk(space, decide) for _ in range(paths)) if valid(space, arch)]
+        return list(dict.fromkeys([most, *drawn])) if teacher else drawn or [most]
 
     return draw
 
 
-def phases(*opening: Callable[[str], bool], paths: int = 1) -> Sampler:
+def phases(*opening: Callable[[str], bool], paths: int = 1, teacher: bool = False) -> Sampler:
     """Return progressive shrinking as one sampler: as time passes more decisions are open, until all are.
 
     ``opening`` says what each phase opens beside what is open already, such as kernels, then depths. There is one phase
@@ -107,8 +108,10 @@ def phases(*opening: Callable[[str], bool], paths: int = 1) -> Sampler:
 
     def draw(space: Space, rng: np.random.Generator, progress: float = 0.0) -> Sequence[Arch]:
         phase = int(progress * (len(opening) + 1))
-        return shrinking(lambda key: phase >= len(opening) or any(opens(key) for opens in opening[: phase + 1]), paths)(
-            space, rng, progress
-        )
+
+        def is_open(key: str) -> bool:
+            return phase >= len(opening) or any(opens(key) for opens in opening[: phase + 1])
+
+        return shrinking(is_open, paths, teacher)(space, rng, progress)
 
     return draw

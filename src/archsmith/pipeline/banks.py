@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from archsmith.build import Bank, Gates, expected_cost
+import numpy as np
+import torch
+
+from archsmith.build import Bank, Gates, derive_within, expected_cost
 from archsmith.build.relaxations import softmax
-from archsmith.errors import ArchsmithError, BudgetError, StoreError
+from archsmith.errors import ArchsmithError, BudgetError, LimitError, StoreError
 from archsmith.estimate import (
+    GATE_METHODS,
     SAMPLERS,
-    Goal,
+    Driven,
     Sampler,
     Settings,
-    limited,
     load_checkpoint,
     load_curve,
     load_weights,
@@ -63,6 +69,9 @@ LEAST_AGAIN = 0.5
 
 _LEAST_S = 1.0
 _LOOKING_S = 5.0
+_PRICED = ("latency_ms", "macs", "params")  # what can be expected of gates
+_EXACT = ("macs", "params")  # and is the same when it is counted again
+_PROPOSED = 30  # architectures that a controller derives in the end, as ENAS does
 
 
 def bank_of(work: Work) -> Bank | None:
@@ -117,9 +126,10 @@ def _steadily(
 def _along_paths(
     work: Work, method: Method, given: Mapping[str, Answer], bank: Bank, recipe: Settings, place: Path, lost: float
 ) -> tuple[dict[str, Any], str]:
-    known = _ended(bank, place)
+    sampler = _sampler(work, method, bank, given)
+    known = _ended(bank, sampler, place)
     if known is not None:
-        return known, ""
+        return known | _proposed(work, sampler), ""
     spent, timed, wanted = seconds_spent(place), work.request.trials is None, wanted_epochs(work.task.spec.samples)
     left = _time_left(work, spent, lost)
     with work.pause.gently():
@@ -129,7 +139,7 @@ def _along_paths(
             recipe,
             machine=work.machine.alone(),
             seed=work.request.seed,
-            sampler=_sampler(work, method, bank, given),
+            sampler=sampler,
             distil=SAMPLERS[method.name].distil and recipe.mixup == 0,
             epochs=None if timed else wanted,
             seconds=left if timed else None,
@@ -143,7 +153,7 @@ def _along_paths(
     work.pause.check()
     if trained.stopped:
         _cut_short(work, trained.epochs, wanted)
-    return _made(trained.curve), ""
+    return _made(trained.curve) | _proposed(work, sampler), ""
 
 
 def _cut_short(work: Work, done: float, wanted: float) -> None:
@@ -153,15 +163,33 @@ def _cut_short(work: Work, done: float, wanted: float) -> None:
     )
 
 
-def _ended(bank: Bank, place: Path) -> dict[str, Any] | None:
-    """Put the weights of a training that has ended in ``place`` into the bank; return what came of it, if there is one.
+def _proposed(work: Work, sampler: Sampler) -> dict[str, Any]:
+    """Return what a controller that has learned with the bank proposes within the limits (ENAS, Pham et al., 2018)."""
+    if not isinstance(sampler, Driven):
+        return {}
+    rng = np.random.default_rng([work.request.seed, 79])
+    until = time.monotonic() + _LOOKING_S if work.request.trials is None else math.inf
+    found: dict[Arch, None] = {}
+    for _ in range(_PROPOSED):
+        drawn = [p.arch for p in sampler.strategy.ask(1, rng, ()) if p.arch not in found and work.fits(p.arch)]
+        found.update(dict.fromkeys(drawn))
+        if time.monotonic() > until:
+            break
+    return {"proposed": [arch.to_json() for arch in found]}
 
-    A process may be killed between the end of a training and the note that the run makes of it.
+
+def _ended(bank: Bank, sampler: Sampler, place: Path) -> dict[str, Any] | None:
+    """Make the bank, and a sampler that learns, what they were when a training ended in ``place``, if one has.
+
+    Returns what came of it. A process may be killed between the end of a training and the note that the run makes.
     """
     try:
         weights, curve = load_weights(place), load_curve(place)
     except StoreError:
         return None
+    learned = weights.get("_extra_state")
+    if isinstance(sampler, Driven) and learned is not None:
+        sampler.replay(json.loads(learned.cpu().numpy().tobytes()))
     bank.load_state_dict({n.removeprefix("bank."): value for n, value in weights.items() if n.startswith("bank.")})
     return _made(curve)
 
@@ -203,7 +231,7 @@ def train_gates(
     decisions = relaxed_decisions(method, work.space)
     likely = (
         completed(work.space, answers, {k: v for k, v in base.items() if k not in decisions})
-        for answers in likeliest(decisions, made["shares"])
+        for answers in chain(_within(work, decisions, made["shares"], base), likeliest(decisions, made["shares"]))
     )
     fitting: list[Arch] = []
     until = time.monotonic() + _LOOKING_S if work.request.trials is None else math.inf
@@ -228,8 +256,6 @@ def _with_gates(
         _refuse_too_long(work, method, 2.0 * mixed * recipe.batch_size / len(work.task.train.y), left)
         epochs = max(1, min(epochs, round(work.shares.bank / mixed)))
     steps = max(1, len(work.task.train.y) // recipe.batch_size // 2)
-    goal = _goal(work, base, decisions)
-    penalty: dict[str, Any] = {} if goal is None else {"goal": goal}
     with work.pause.gently():
         _, found = search_by(
             method.name,
@@ -245,7 +271,7 @@ def _with_gates(
             gate_rate=min(0.1, GATES_MOVE / (steps * epochs)),
             checkpoint=place,
             interrupted=work.pause,
-            **penalty,
+            **_price(work, method, base),
         )
     curve = [dict(row) for row in found.curve]
     done, loss = (curve[-1]["epoch"], curve[-1]["train_loss"]) if curve else (0.0, 0.0)
@@ -288,14 +314,34 @@ def _seconds_of(place: Path) -> float:
         return 0.0
 
 
-def _goal(work: Work, base: Mapping[str, Answer], decisions: Mapping[str, Decision]) -> Goal | None:
-    """Return the loss with a penalty for what is above a limit on a cost that can be expected, the first there is."""
-    for metric in ("macs", "params"):
-        if metric in work.request.limits:
-            gates = Gates(decisions.values(), softmax)
-            cost = expected_cost(work.space, gates, work.task.spec.input_shape, metric, base)
-            return limited(cost, work.request.limits[metric])
-    return None
+def _price(work: Work, method: Method, base: Mapping[str, Answer]) -> dict[str, Any]:
+    """Return which cost is weighed into what gates minimise, and its limit: the first that is limited, if any is.
+
+    A method that weighs a cost where nothing is limited weighs multiply-adds, which need not be measured.
+    """
+    limited = next((metric for metric in _PRICED if metric in work.request.limits), None)
+    if limited is None and not GATE_METHODS[method.name].priced:
+        return {}
+    shape, metric = work.task.spec.input_shape, limited or "macs"
+    return {
+        "cost": lambda gates: expected_cost(work.space, gates, shape, metric, base),
+        "limit": None if limited is None else work.request.limits[limited],
+    }
+
+
+def _within(
+    work: Work, decisions: Mapping[str, Decision], shares: Mapping[str, Sequence[float]], base: Mapping[str, Answer]
+) -> Iterator[dict[str, Answer]]:
+    """Yield the likeliest answers that keep the limits on what can be told exactly, if there are such limits."""
+    bounds = {metric: work.request.limits[metric] for metric in _EXACT if metric in work.request.limits}
+    if bounds:
+        gates = Gates(decisions.values(), softmax)
+        for key, logits in gates.logits.items():
+            logits.data = torch.tensor(shares[key]).clamp_min(1e-30).log()
+        shape = work.task.spec.input_shape
+        costs = [(expected_cost(work.space, gates, shape, metric, base), bound) for metric, bound in bounds.items()]
+        with contextlib.suppress(LimitError):
+            yield derive_within(gates, costs)
 
 
 def likeliest(decisions: Mapping[str, Decision], shares: Mapping[str, Sequence[float]]) -> Iterator[dict[str, Answer]]:

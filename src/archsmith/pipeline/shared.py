@@ -133,6 +133,7 @@ def _trained(work: Work, method: Method, recipe: Settings, given: dict[str, Answ
     if known.get("stopped"):
         work.note(f"the gates stopped early: {known['stopped']}")
     work.preferred = tuple(Arch.from_json(a) for a in known.pop("likely"))
+    known.pop("proposed", None)
     work.sharing = {"method": method.name, "paper": method.paper, **known}
     return bank.to(work.machine.device)
 
@@ -173,12 +174,16 @@ def _strategy(work: Work, method: Method, given: dict[str, Answer], expected: in
 
 
 def _first(work: Work, method: Method) -> tuple[Arch, ...]:
-    """Return what is tried first: what gates prefer; else known good designs, and what fits where that is rare."""
+    """Return what is tried first: what gates prefer, else known good designs, and what fits where that is rare.
+
+    A controller that has learned with the bank derives from what it learned, as in ENAS.
+    """
     if method.kind == "gates":
         return work.preferred
+    derived = [Arch.from_json(a) for a in (work.journal.get("bank") or {}).get("proposed", ())]
     known = tuple(a for a in starts(work.space) if work.fits(a))
     # Of several limits, what was probed for keeps the strictest.
-    return (*known, *(work.probed.starts if work.probed.rare or work.request.family else ()))
+    return (*known, *derived, *(work.probed.starts if work.probed.rare or work.request.family else ()))
 
 
 def _tuning(work: Work, bank: Bank) -> Callable[[Arch], nn.Module] | None:
