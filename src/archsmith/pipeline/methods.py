@@ -51,7 +51,6 @@ _PAPERS: Mapping[str, str] = {
     "pcdarts": "PC-DARTS, Xu et al., 2020",
     "pdarts": "P-DARTS's guard, Chen et al., 2019",
     "robustdarts": "RobustDARTS, Zela et al., 2020",
-    "singlepath": "Single-Path NAS, Stamoulis et al., 2019",
 }
 _STRATEGIES: Mapping[str, str] = {"fairnas": "nsga2", "enas": "reinforce"}
 
