@@ -48,6 +48,62 @@ def test_widening_changes_nothing() -> None:
     assert same(rows, old, ROWS)
 
 
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
+def test_repeated_units_learn_different_things(optimizer: type[torch.optim.SGD]) -> None:
+    rows = dense()
+    widen(rows[0], None, rows[2], 12, np.random.default_rng(0))
+    assert same(rows, dense(), ROWS)
+    steps, aims = optimizer(rows.parameters(), lr=0.05), torch.tensor([0, 1, 2, 0])
+    for _ in range(3):
+        steps.zero_grad()
+        nn.functional.cross_entropy(rows(ROWS), aims).backward()
+        steps.step()
+    apart = torch.cdist(rows[0].weight.detach(), rows[0].weight.detach())
+    learned = rows[0].weight.grad.flatten(1).any(1)  # the others are dead: they learn nothing at all
+    assert learned.sum() > 6 and (apart[learned][:, learned] + torch.eye(int(learned.sum()))).min() > 1e-4
+
+
+def test_what_is_drawn_in_widening_comes_from_the_generator_that_is_given() -> None:
+    first, second = dense(), dense()
+    state = torch.get_rng_state()
+    for network in (first, second):
+        widen(network[0], None, network[2], 9, np.random.default_rng(3))
+    assert torch.equal(first[2].weight, second[2].weight) and torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("layer", "norm", "following", "told"),
+    [
+        (nn.Linear(8, 6), nn.LayerNorm(6), nn.Linear(6, 3), "A LayerNorm between .* only batch norm and instance norm"),
+        (nn.Conv2d(3, 6, 1), nn.GroupNorm(2, 6), nn.Conv2d(6, 3, 1), "A GroupNorm between"),
+        (nn.Conv2d(3, 6, 1), nn.BatchNorm2d(5), nn.Conv2d(6, 3, 1), "for 5 channels and the layer has 6 outputs"),
+        (nn.Linear(8, 6), None, nn.Linear(7, 3), "7 inputs and cannot follow a layer of 6 outputs. It must have 6"),
+        (nn.Linear(8, 6), None, nn.Linear(12, 3), "12 inputs and cannot follow"),  # steps before channels
+        (nn.Conv2d(3, 6, 1), None, nn.Conv2d(12, 3, 1), "12 inputs and cannot follow"),
+        (nn.Conv2d(3, 6, 1), None, nn.Linear(80, 3), "6, or a multiple of it where a map was flattened"),
+        (nn.Linear(8, 6), None, nn.LazyLinear(3), "no size yet: run the network once"),
+        (nn.utils.parametrizations.weight_norm(nn.Linear(8, 6)), None, nn.Linear(6, 3), "computed from others"),
+    ],
+)
+def test_what_cannot_be_widened_is_refused_and_left_as_it_is(
+    layer: nn.Module, norm: nn.Module | None, following: nn.Module, told: str
+) -> None:
+    before = copy.deepcopy(layer)
+    with pytest.raises(SpaceError, match=told):
+        widen(layer, norm, following, 12, np.random.default_rng(0))
+    assert str(layer) == str(before)
+    assert all(torch.equal(a, b) for a, b in zip(layer.parameters(), before.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("width", [7.0, True, "8"])
+def test_a_width_that_is_no_whole_number_is_refused(width: object) -> None:
+    rows = dense()
+    with pytest.raises(SpaceError, match=f"widened to {width!r}: give a whole number of at least 6"):
+        widen(rows[0], None, rows[2], width, np.random.default_rng(0))  # type: ignore[arg-type]
+    with pytest.raises(SpaceError, match="follows itself"):
+        widen(layer := nn.Linear(6, 6), None, layer, 8, np.random.default_rng(0))
+
+
 def test_deepening_changes_nothing() -> None:
     network, before = convolutional(), convolutional()
     assert same(nn.Sequential(*network[:3], identity_like(network[0]), nn.ReLU(), *network[3:]), before, IMAGES)
@@ -78,6 +134,67 @@ def test_a_silent_branch_beside_a_layer_changes_nothing_and_learns() -> None:
     assert same(both, dense(), ROWS)
     both(ROWS).sum().backward()
     assert branch[2].weight.grad.any()
+
+
+class Backwards(nn.Module):
+    """Its layers are registered in another order than they run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.norm, self.first = nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.last(torch.relu(self.norm(self.first(x))))
+        return out
+
+
+def test_a_silent_branch_returns_zeros_in_whatever_order_its_layers_are_registered() -> None:
+    branch = Backwards().train()
+    first, mean = branch.first.weight.clone(), branch.norm.running_mean.clone()
+    with pytest.raises(SpaceError, match=r"Which layer of Backwards runs last.*silence\(branch, example\)"):
+        silence(branch)
+    silence(branch, ROWS)
+    # The example teaches norms nothing, and modes stay.
+    assert branch.training and branch.norm.training and torch.equal(branch.norm.running_mean, mean)
+    assert not branch(ROWS).any() and torch.equal(branch.first.weight, first)
+    branch(ROWS).sum().backward()
+    assert branch.last.weight.grad.any()
+
+
+def test_an_activation_with_weights_is_not_what_is_silenced() -> None:
+    for example in (None, ROWS):
+        branch = nn.Sequential(nn.Linear(8, 8), nn.PReLU())
+        silence(branch, example)
+        assert not branch(ROWS).any() and not branch[0].weight.any() and branch[1].weight.all()
+
+
+def test_attention_is_silenced_where_it_still_learns() -> None:
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.attention(x, x, x)[0]
+            return out
+
+    branch, x = Attends(), ROWS[None] + 0.1 * torch.arange(4)[None, :, None]
+    silence(branch, x)
+    assert not branch(x).any()
+    branch(x).sum().backward()
+    assert branch.attention.out_proj.weight.grad.any()
+
+
+def test_a_branch_that_cannot_be_silent_is_refused_and_left_as_it_is() -> None:
+    branch = nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.Sigmoid())
+    before = copy.deepcopy(branch)
+    with pytest.raises(SpaceError, match=r"because of Sigmoid. Give an input"):
+        silence(branch)
+    with pytest.raises(SpaceError, match="No layer of Sequential alone makes it return zeros"):
+        silence(branch, ROWS)
+    with pytest.raises(SpaceError, match=r"does not run on the example of shape \[2, 5\]: RuntimeError"):
+        silence(branch, torch.rand(2, 5))
+    assert all(torch.equal(a, b) for a, b in zip(branch.parameters(), before.parameters(), strict=True))
 
 
 def test_a_child_begins_with_what_it_shares_with_its_parent() -> None:

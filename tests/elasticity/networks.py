@@ -208,6 +208,59 @@ class Encoder(nn.Module):
         return self.head(self.encoder(x).mean(1))
 
 
+class Stacked(nn.Module):
+    """Torch's own stack of encoder layers, steps first, which ends in a norm."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, norm_first=True)
+        self.before = nn.Linear(6, 16)
+        self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(16), enable_nested_tensor=False)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.head(self.encoder(torch.relu(self.before(x.transpose(0, 1)))).mean(0))
+
+
+class Masked(nn.Module):
+    """Torch's own stack of encoder layers, which is given a mask."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.hidden, self.head = nn.Linear(16, 16), nn.Linear(16, 5)
+
+    def forward(self, x):
+        x = self.encoder(x, src_key_padding_mask=x.sum(-1) > 1e9)
+        return self.head(torch.relu(self.hidden(x.mean(1))))
+
+
+class Functional(nn.Module):
+    """Weights of its own, used by a function."""
+
+    def __init__(self):
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.randn(16, 8)), nn.Parameter(torch.zeros(16))
+        self.hidden, self.end = nn.Linear(16, 16), nn.Linear(16, 2)
+
+    def forward(self, x):
+        return self.end(torch.relu(self.hidden(torch.tanh(F.linear(x, self.w, self.b)))))
+
+
+class Heads(nn.Module):
+    """Returns several tensors, in whatever holds them."""
+
+    def __init__(self, hold):
+        super().__init__()
+        self.body, self.a, self.b = nn.Linear(8, 16), nn.Linear(16, 2), nn.Linear(16, 3)
+        self.hold = hold
+
+    def forward(self, x):
+        x = torch.relu(self.body(x))
+        return self.hold(self.a(x), self.b(x))
+
+
 class Recurrent(nn.Module):
     """A recurrent layer stays as it is; what comes after it can vary."""
 

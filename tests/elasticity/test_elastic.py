@@ -26,6 +26,9 @@ EXAMPLES = {
     "Table": (12,),
     "Transformer": IMAGE,
     "Encoder": (6, 16),
+    "Stacked": (4, 6),
+    "Masked": (6, 16),
+    "Functional": (8,),
     "Recurrent": (4, 6),
     "Reused": torch.arange(14).view(2, 7) % 11,
     "Gated": IMAGE,
@@ -115,6 +118,8 @@ def test_every_kind_of_decision_is_found() -> None:
     assert decisions["MobileNet"]["features.0.width"] == (1, 2, 3, 4)  # groups of two channels
     assert "blocks.0.mlp.0.width" in decisions["Transformer"] and "blocks.0-1.depth" in decisions["Transformer"]
     assert "encoder.0.width" in decisions["Encoder"]
+    assert decisions["Stacked"] == {f"encoder.layers.{i}.width": (8, 16, 24, 32) for i in range(2)}
+    assert decisions["Masked"].keys() == decisions["Functional"].keys() == {"hidden.width"}
     assert decisions["Pooled"].keys() == {"conv.width"}
     assert {"again.0.width", "first.0.width"} & {*decisions["Reused"]}
     assert {"block1.width", "block1-block2.depth"} & {*decisions["Table"]}
@@ -125,10 +130,22 @@ def test_what_cannot_vary_is_listed_with_the_reason() -> None:
     assert reasons["Plain"]["fc2"] == "it is the network's output"
     assert "only the last part can vary" in reasons["DenseNet"]["stem"]
     assert "size is that of its heads" in reasons["Encoder"]["encoder.0.self_attn"]
+    assert "size is that of its heads" in reasons["Stacked"]["encoder.layers.1.self_attn"]
+    assert "no rule for how a TransformerEncoder treats" in reasons["Masked"]["encoder"]
     assert "no rule for how a LSTM" in reasons["Recurrent"]["lstm"]
     assert "goes into lstm" in reasons["Recurrent"]["before"]
     assert "written as the number" in reasons["Gated"]["down"] and "networks.py:" in reasons["Gated"]["down"]
     assert "written as the number" in reasons["Transformer"]["blocks.0.attention.qkv"]
+
+
+def test_a_parameter_used_by_a_function_is_listed_with_the_reason() -> None:
+    listed = {str(fixed) for fixed in made("Functional")[1].fixed}
+    for axis in ("axis 0 of w", "axis 0 of b"):
+        start = f"the network: {axis} is fixed, because it goes through linear (networks.py:"
+        assert any(text.startswith(start) for text in listed), listed
+    # What is shared with a layer's outputs is said once, with that layer.
+    assert not [fixed for fixed in made("Gated")[1].fixed if "scale" in fixed.what]
+    assert not archsmith.elastic(networks.Functional(), (8,), width=()).fixed
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -196,3 +213,85 @@ def test_what_only_a_smaller_network_shows_is_fixed_with_the_reason() -> None:
     shown = {f.path: f.reason for f in found.fixed if "does not run" in f.reason}
     assert shown.keys() == {"a", "blocks.0"} and "16 at a time" in shown["a"]
     assert [*found.space.decisions] == ["b.width", "blocks.0.up.width", "blocks.1.up.width"]
+
+
+def _pair(a: torch.Tensor, b: torch.Tensor) -> object:
+    return a, [b, None]
+
+
+def _named(a: torch.Tensor, b: torch.Tensor) -> object:
+    return {"a": a, "b": b}
+
+
+@pytest.mark.parametrize("hold", [_pair, _named])
+def test_a_network_may_return_several_tensors(hold: object) -> None:
+    network = networks.Heads(hold).eval()
+    found = archsmith.elastic(network, (8,))
+    assert [*found.space.decisions] == ["body.width"]
+    x = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        small, full = (found.bank.extract(arch).eval() for arch in (smallest(found.space), found.arch))
+        torch.testing.assert_close(full(x), network(x), rtol=1e-5, atol=1e-6)
+        assert type(small(x)) is type(network(x))
+    # A task has one loss of one output.
+    images = archsmith.elastic(nn.Sequential(nn.Flatten(), nn.Linear(64, 8), networks.Heads(hold)), IMAGE)
+    with pytest.raises(SpaceError, match=r"must return one tensor; it returns a (tuple|dict)"):
+        archsmith.shrink(images, archsmith.load_task("digits"), {"params": 500}, epochs=1)
+
+
+def _number(a: torch.Tensor, b: torch.Tensor) -> object:
+    return a, 3
+
+
+def _nothing(a: torch.Tensor, b: torch.Tensor) -> object:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("hold", "told"),
+    [(_number, "returns a int, 3; it must return a tensor, or tuples"), (_nothing, "The network returns no tensor")],
+)
+def test_a_network_that_returns_what_are_no_tensors_is_refused(hold: object, told: str) -> None:
+    with pytest.raises(SpaceError, match=told):
+        archsmith.elastic(networks.Heads(hold), (8,))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "told"),
+    [
+        ("width", "half", "width is 'half'; it must hold shares, such as .0.25, 0.5, 1.0., each a share"),
+        ("width", None, "width is None; it must hold shares"),
+        ("width", ("a",), "width holds 'a'; each must be a share of the full width, above 0 and at most 1"),
+        ("width", (True,), "width holds True"),
+        ("width", 0, "width holds 0; each must be"),
+        ("kernel", (-3,), "kernel holds -3; each must be a size of a kernel, a whole number above 0"),
+        ("kernel", ("a",), "kernel holds 'a'; each must be"),
+        ("kernel", (3.5,), "kernel holds 3.5; each must be"),
+        ("kernel", "3", "kernel is '3'; it must hold sizes of kernels, such as .3, 5."),
+        ("depth", "x", "depth is 'x'; it must be True or False"),
+        ("order", 2, "order is 2; it must be True or False"),
+        ("example", "image", "example is 'image'; it must be an input of the network with its batch, a tensor, or the"),
+        ("example", (1, 0, 8), r"example is \(1, 0, 8\); it must be"),
+        ("example", (1, 8.0, 8), r"example is \(1, 8.0, 8\); it must be"),
+        ("model", networks.Plain, "model is <class 'networks.Plain'>; it must be an nn.Module"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_refused_with_its_name_and_value(argument: str, value: object, told: str) -> None:
+    given = {"model": networks.Plain(), "example": IMAGE, argument: value}
+    with pytest.raises(UsageError, match=told):
+        archsmith.elastic(**given)  # type: ignore[arg-type]
+
+
+def test_every_parameter_of_what_is_made_trains() -> None:
+    frozen = networks.Plain().requires_grad_(False)
+    found = archsmith.elastic(frozen, IMAGE)
+    assert all(p.requires_grad for p in found.bank.extract(found.arch).parameters())
+    assert not any(p.requires_grad for p in frozen.parameters())
+
+
+def test_a_plain_number_is_a_sequence_of_one() -> None:
+    found = archsmith.elastic(networks.Plain(), IMAGE, width=0.5, kernel=3)
+    assert found.space.decisions["conv1.width"].options == (8, 16)
+    assert found.space.decisions["conv1.kernel"].options == (3, 5)
+    rows = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+    assert [*archsmith.elastic(rows, 8, width=np.array([0.5])).space.decisions] == ["0.width"]

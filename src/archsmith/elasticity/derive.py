@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -39,11 +40,11 @@ class Elastic:
 
 def elastic(
     model: nn.Module,
-    example: Tensor | Sequence[int],
+    example: Tensor | Sequence[int] | int,
     *,
-    width: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
+    width: Sequence[float] | float = (0.25, 0.5, 0.75, 1.0),
     depth: bool = True,
-    kernel: Sequence[int] = (3, 5),
+    kernel: Sequence[int] | int = (3, 5),
     order: bool = True,
     leaves: Mapping[type, Callable[[Any], Call]] = MappingProxyType({}),
     seed: int = 0,
@@ -55,15 +56,24 @@ def elastic(
     be left out: residual ones, and items of a sequence that keep the shape. ``kernel`` are sizes to which larger
     kernels of the same parity may shrink about their middle. With ``order`` the channels are sorted by importance
     first, the sum of absolute weights with which later layers read them, since the first ones are those that stay; the
-    network computes the same.
+    network computes the same. A plain number stands for a sequence of one.
 
-    ``leaves`` are classes that are not looked into, with how one is made again: from the module to a ``call``. Raises
-    ``SpaceError`` for a network that cannot be followed, or whose numbers the bank does not reproduce.
+    ``leaves`` are classes that are not looked into, with how one is made again: from the module to a ``call``. The
+    network may return tensors in tuples, lists and dicts; every parameter of what is made trains. Raises ``UsageError``
+    for arguments that cannot be, and ``SpaceError`` for a network that cannot be followed, or whose numbers the bank
+    does not reproduce.
     """
+    if not isinstance(model, nn.Module):
+        raise UsageError(
+            f"model is {model!r:.80}; it must be an nn.Module: your network itself, not its class or its path."
+        )
     x = _example(example)
+    wishes = Wishes(_shares(width), _kernels(kernel), leaves)
+    for name, value in (("depth", depth), ("order", order)):
+        if not isinstance(value, bool):
+            raise UsageError(f"{name} is {value!r}; it must be True or False.")
     model = copy.deepcopy(model).cpu().eval()
     _check(model)
-    wishes = Wishes(_shares(width), tuple(kernel), leaves)
     traced = trace(model, x, tuple(leaves))
     pinned: dict[str, str] = {}
     while True:
@@ -84,17 +94,51 @@ def elastic(
     return Elastic(space, bank, arch, tuple(writer.fixed.values()))
 
 
-def _example(example: Tensor | Sequence[int]) -> Tensor:
+def _example(example: Tensor | Sequence[int] | int) -> Tensor:
     if isinstance(example, Tensor):
         return example.detach().cpu().clone()
-    return torch.randn(2, *example, generator=torch.Generator().manual_seed(0))
+    sizes = _several(example)
+    if sizes is None or not all(_is(size, numbers.Integral) and size > 0 for size in sizes):
+        raise UsageError(
+            f"example is {example!r:.80}; it must be an input of the network with its batch, a tensor, or the shape of "
+            "one sample without the batch, such as (3, 32, 32)."
+        )
+    return torch.randn(2, *(int(size) for size in sizes), generator=torch.Generator().manual_seed(0))
 
 
-def _shares(width: Sequence[float]) -> tuple[float, ...]:
-    for share in width:
-        if not 0 < share <= 1:
-            raise UsageError(f"width holds {share!r}; each must be a share of the full width, above 0 and at most 1.")
-    return tuple(width)
+def _shares(width: Sequence[float] | float) -> tuple[float, ...]:
+    allowed = "a share of the full width, above 0 and at most 1"
+    if (shares := _several(width)) is None:
+        raise UsageError(f"width is {width!r}; it must hold shares, such as (0.25, 0.5, 1.0), each {allowed}.")
+    for share in shares:
+        if not _is(share, numbers.Real) or not 0 < share <= 1:
+            raise UsageError(f"width holds {share!r}; each must be {allowed}.")
+    return tuple(float(share) for share in shares)
+
+
+def _kernels(kernel: Sequence[int] | int) -> tuple[int, ...]:
+    if (sizes := _several(kernel)) is None:
+        raise UsageError(f"kernel is {kernel!r}; it must hold sizes of kernels, such as (3, 5): whole numbers above 0.")
+    for size in sizes:
+        if not _is(size, numbers.Integral) or size < 1:
+            raise UsageError(f"kernel holds {size!r}; each must be a size of a kernel, a whole number above 0.")
+    return tuple(int(size) for size in sizes)
+
+
+def _several(value: Any) -> tuple[Any, ...] | None:
+    """Return what an argument holds, a plain number as the only one; None where it is neither."""
+    if _is(value, numbers.Real):
+        return (value,)
+    if isinstance(value, str | bytes | Mapping):
+        return None
+    try:
+        return tuple(value)
+    except TypeError:
+        return None
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _check(model: nn.Module) -> None:
@@ -111,14 +155,40 @@ def _check(model: nn.Module) -> None:
             )
 
 
-def _runs(space: Space, arch: Arch, x: Tensor, shape: torch.Size | None) -> str:
+def _tensors(output: Any) -> dict[str, Tensor]:
+    """Return the tensors in what a network returns, by where they stand in it: "" for one that stands alone."""
+    if isinstance(output, Tensor):
+        return {"": output}
+    if output is None:
+        return {}
+    if isinstance(output, Mapping):
+        items = [(str(key), value) for key, value in output.items()]
+    elif isinstance(output, tuple | list):
+        items = [(str(i), value) for i, value in enumerate(output)]
+    else:
+        raise SpaceError(
+            f"The network returns a {type(output).__name__}, {output!r:.60}; it must return a tensor, or tuples, lists "
+            "and dicts of tensors. Wrap it in a module whose forward returns the tensors alone."
+        )
+    return {f"[{key}]{inner}": tensor for key, value in items for inner, tensor in _tensors(value).items()}
+
+
+def _shapes(output: Any) -> dict[str, list[int]]:
+    return {place: list(tensor.shape) for place, tensor in _tensors(output).items()}
+
+
+def _runs(space: Space, arch: Arch, x: Tensor, shapes: Mapping[str, list[int]] | None) -> str:
     """Return why the network of an architecture does not run on the example, or gives another shape; else ''."""
     try:
         with torch.no_grad():
-            found = build(space, arch, seed=0).eval()(x)
+            output = build(space, arch, seed=0).eval()(x)
     except Exception as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    return "" if shape is None or found.shape == shape else f"the output would be of shape {list(found.shape)}"
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    if shapes is None or (found := _shapes(output)) == shapes:
+        return ""
+    if found.keys() != shapes.keys():
+        return "the output would hold other tensors"
+    return "; ".join(f"the output{at} would be of shape {shape}" for at, shape in found.items() if shape != shapes[at])
 
 
 def _wrong(space: Space, x: Tensor, seed: int) -> dict[str, str]:
@@ -130,15 +200,17 @@ def _wrong(space: Space, x: Tensor, seed: int) -> dict[str, str]:
             "nor plain values are left out; name the class that needs one in leaves=..., with how it is made."
         )
     with torch.no_grad():
-        shape = build(space, full, seed=0).eval()(x).shape
+        shapes = _shapes(build(space, full, seed=0).eval()(x))
+    if not shapes:
+        raise SpaceError("The network returns no tensor; return what it computes from its forward.")
     rng = np.random.default_rng(seed)
     tries = [smallest(space), *(sample(space, rng) for _ in range(2))]
-    if not any(_runs(space, arch, x, shape) for arch in tries):
+    if not any(_runs(space, arch, x, shapes) for arch in tries):
         return {}
     wrong: dict[str, str] = {}
     for key, decision in space.decisions.items():
         for option in decision.options:
-            if option != full[key] and (reason := _runs(space, Arch({**full, key: option}), x, shape)):
+            if option != full[key] and (reason := _runs(space, Arch({**full, key: option}), x, shapes)):
                 name = key.removesuffix(".width") if key.endswith(".width") else key
                 wrong[name] = f"with {option} the network does not run ({reason})"
                 break
@@ -157,6 +229,16 @@ def _compare(bank: Bank, arch: Arch, model: nn.Module, x: Tensor) -> None:
             a, b = copy.deepcopy(mine).double()(wide), copy.deepcopy(theirs).double()(wide)
         except (RuntimeError, TypeError):  # code that makes float32 numbers of its own
             most, a, b = 1e-3, mine(x), theirs(x)
-    off = float((a - b).abs().max() / b.abs().max().clamp(min=1e-12))
-    if not off < most:
-        raise SpaceError(f"The network made again from its parts computes something else (by {off:.1e} of its size).")
+    again, given = _tensors(a), _tensors(b)
+    if _shapes(a) != _shapes(b):
+        raise SpaceError(f"The network made again from its parts returns {_shapes(a)} in place of {_shapes(b)}.")
+    for place, tensor in given.items():
+        if not tensor.numel():
+            continue
+        size = tensor.double().abs().max().clamp(min=1e-12)
+        off = float((again[place].double() - tensor.double()).abs().max() / size)
+        if not off < most:
+            where = f" at {place} of the output" if place else ""
+            raise SpaceError(
+                f"The network made again from its parts computes something else{where} (by {off:.1e} of its size)."
+            )

@@ -133,11 +133,14 @@ class _Tracer(fx.Tracer):
         self.example, self.leaves = example, leaves
         self.proxy_buffer_attributes = True
         self.calls: dict[str, int] = {}
+        self._opened: set[str] = set()
         self.simple: list[Called] = []
         self._computing = False  # while values are computed, nothing is followed
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Look into containers and a person's own modules, and not into torch's layers."""
+        if module_qualified_name in self._opened and not isinstance(m, self.leaves):
+            return False
         return isinstance(m, self.leaves) or super().is_leaf_module(m, module_qualified_name)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -159,6 +162,10 @@ class _Tracer(fx.Tracer):
             return forward(*args, **kwargs)
         path = self.path_of_module(m)
         self.calls[path] = self.calls.get(path, 0) + 1
+        # A stack of encoder layers is a loop over them. With a mask it may look at the numbers in it, and stays whole.
+        self._opened.discard(path)
+        if type(m) is nn.TransformerEncoder and len([a for a in (*args, *kwargs.values()) if a is not None]) == 1:
+            self._opened.add(path)
         before = set(self.graph.nodes)
         result = super().call_module(m, forward, args, kwargs)
         leaf = self.is_leaf_module(m, path)

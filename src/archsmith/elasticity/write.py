@@ -79,6 +79,18 @@ class Writer:
             fixed = next((width.fixed for width, _ in resolve(axis) if width.fixed), "")
             if fixed and argument in _OUTPUTS and self.wishes.width:
                 self.note(path, argument, fixed)
+        self._note_parameters()
+
+    def _note_parameters(self) -> None:
+        """Note the fixed sizes of a module's own parameters, but for those that it shares with a layer's outputs."""
+        sizes = self.analysis.flow.sizes
+        listed = {*widths_of(*(axis for (_, argument), axis in sizes.items() if argument in _OUTPUTS))}
+        for path, module in self.model.named_modules():
+            for name, tensor in module._parameters.items():
+                for dim in range(0 if tensor is None or not self.wishes.width else tensor.ndim):
+                    own = [width for width in widths_of(sizes.get((path, f"{name} {dim}"), ())) if width not in listed]
+                    if fixed := next((width.fixed for width in own if width.fixed), ""):
+                        self.note(path, f"axis {dim} of {name}", fixed)
 
     def note(self, path: str, what: str, reason: str) -> None:
         """Note once that something is fixed."""
