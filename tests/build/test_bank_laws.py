@@ -332,6 +332,32 @@ def test_a_folder_without_a_bank_is_refused(tmp_path: Path) -> None:
         Bank.load(tmp_path, Space(model=call(nn.Linear, 8, 8)))
 
 
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("[]", "must hold an object, and holds list"),
+        ("3", "must hold an object, and holds int"),
+        ("null", "must hold an object"),
+        ("{}", "lacks seed and frozen"),
+        ('{"format": 7, "seed": 0, "frozen": []}', "format 7"),
+        ('{"format": 1, "seed": "0", "frozen": []}', "seed in bank.json must be a whole number, and is '0'"),
+        ('{"format": 1, "seed": 0, "frozen": 1}', "must be a list of names, and is 1"),
+        ('{"format": 1, "seed": 0, "frozen": [[]]}', "must be a list of names"),
+        ('{"format": 1, "seed": 0, "frozen": [], "kernel_transforms": 2}', "must be true or false, and is 2"),
+        ("[" * 100_000, "no usable bank"),
+        ("{", "no usable bank"),
+    ],
+)
+def test_a_header_of_another_shape_is_refused_in_words(header: str, words: str, tmp_path: Path) -> None:
+    space = Space(model=call(nn.Linear, 8, 8))
+    Bank(space).save(tmp_path)
+    Bank.load(tmp_path, space)
+    (tmp_path / "bank.json").write_text(header, encoding="utf-8")
+    with pytest.raises(StoreError, match="no usable bank") as error:
+        Bank.load(tmp_path, space)
+    assert words in str(error.value)
+
+
 def test_a_bank_trains_as_any_module_does() -> None:
     space = Space(model=call(nn.Sequential, call(nn.Linear, 8, width), call(nn.ReLU), call(nn.Linear, width, 1)))
     bank = Bank(space)

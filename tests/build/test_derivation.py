@@ -74,6 +74,131 @@ def test_latency_is_measured_here_by_name_and_falls_along_its_gradient() -> None
         expected_cost(space, gates, SHAPE, "latency")
 
 
+class Attention(nn.Module):
+    """Attention to itself, or to something that is as large."""
+
+    def __init__(self, other: bool) -> None:
+        super().__init__()
+        self.other, self.attend = other, nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        key = x + 1 if self.other else x
+        out: torch.Tensor = self.attend(x, key, value=key, need_weights=False)[0]
+        return out
+
+
+class Named(nn.Module):
+    """A layer that is called by keyword."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.linear(input=x)
+        return out
+
+
+class Looked(nn.Module):
+    """A table that is looked up by whole numbers, and one that is given nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.always = nn.Embedding(3, 8), Always()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.table((x[..., 0] > 0).long()) + self.always()
+        return out
+
+
+class Always(nn.Module):
+    """A learned vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vector = nn.Parameter(torch.zeros(8))
+
+    def forward(self) -> torch.Tensor:
+        return self.vector
+
+
+LAYERS = {
+    "attention to itself": call(Attention, False),
+    "attention to another": call(Attention, True),
+    "encoder": call(nn.TransformerEncoderLayer, 8, 2, 16, batch_first=True),
+    "by keyword": call(Named),
+    "by whole numbers": call(Looked),
+    "parametrised": call(nn.utils.parametrizations.weight_norm, call(nn.Linear, 8, 8, bias=False)),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_that_runs_takes_time_however_it_is_called(layer: str) -> None:
+    space = Space(model=call(nn.Sequential, choice(a=LAYERS[layer], b=call(nn.Identity), name="layer")))
+    table, gates = LatencyTable((5, 8), seconds=0.001), gates_of(space)
+    cost = expected_cost(space, gates, (5, 8), table)
+    gates.fix(Arch({"layer": "a"}))
+    found = float(cost(gates.weights))
+    entries = [value for name, value in table.entries.items() if not name.startswith("Identity")]
+    assert entries and all(value > 0 for value in entries) and found > 0.999 * sum(entries)  # a kind may be used twice
+    assert found == pytest.approx(table.total(build(space, Arch({"layer": "a"}), seed=0)))
+
+
+def test_layers_are_told_apart_by_all_that_they_are_called_with() -> None:
+    given: list[tuple[object, ...]] = []
+
+    def measure(layer: nn.Module, shape: object) -> float:
+        with torch.no_grad():
+            layer(torch.zeros(shape))  # type: ignore[arg-type]
+        given.append((shape, sum(p.numel() for p in layer.parameters())))
+        return 1.0
+
+    table = LatencyTable((5, 8), measure=measure)
+    for layer in LAYERS.values():
+        table.total(build(Space(model=layer), Arch({}), seed=0))
+    names = [name for name in table.entries if name.startswith("MultiheadAttention")]
+    ends = [
+        "[1, 5, 8], input 0, value=input 0, need_weights=False",
+        "[1, 5, 8], [1, 5, 8], value=input 1, need_weights=False",
+    ]
+    assert [sum(name.endswith(end) for name in names) for end in ends] == [1, 1]
+    assert any(name.endswith("input=[1, 5, 8]") for name in table.entries)
+    assert any(name.startswith("Embedding") and name.endswith("int64[1, 5]") for name in table.entries)
+    assert ((1, 5, 8), 4 * 8 * 8 + 4 * 8) in given and ((1, 5), 24) in given and ((1,), 8) in given
+    again = LatencyTable((5, 8), measure=measure, entries=table.entries)
+    assert sum(again.total(build(Space(model=layer), Arch({}), seed=0)) for layer in LAYERS.values()) > 0
+    assert len(given) == len(table.entries)
+
+
+class Choosy(nn.Module):
+    """A layer that looks at its numbers, save where there are none."""
+
+    def forward(self, x: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        if not at.is_meta and int(at.sum()) == 0:
+            raise ValueError("nothing is chosen")
+        return x
+
+
+class Chosen(nn.Module):
+    """A block with a layer that cannot be run on any numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.choosy = Choosy()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.choosy(x, torch.ones(2, dtype=torch.long, device=x.device))
+        return out
+
+
+def test_a_layer_that_cannot_be_timed_is_refused_with_what_to_do() -> None:
+    network = build(Space(model=call(Chosen)), Arch({}), seed=0)
+    with pytest.raises(SpaceError, match=r"The layer Choosy\(\) cannot be timed .* nothing is chosen.*entries="):
+        LatencyTable((5, 8), seconds=0.001).total(network)
+    entries = {"Choosy() [] [1, 5, 8], int64[2]": 0.5}
+    assert LatencyTable((5, 8), entries=entries).total(network) == 0.5
+
+
 def best(gates: Gates, cost: ExpectedCost, limit: float) -> float:
     """The largest product of shares within the limit, by trying all."""
     shares = gates.shares()
@@ -187,6 +312,34 @@ def test_a_step_is_taken_where_its_weights_are_above_the_threshold() -> None:
     thresholds.draw()
     (superkernel(bank, thresholds)(torch.randn(4, *SHAPE)).sum() + thresholds.weights["width"][2]).backward()
     assert all(t.grad is not None and t.grad.any() for t in thresholds.parameters())
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [call(nn.LayerNorm, width), call(nn.LayerNorm, width, elementwise_affine=False), call(nn.RMSNorm, width)],
+)
+def test_a_norm_over_channels_that_vary_has_no_superkernel(norm: object) -> None:
+    parts = [call(nn.Flatten), call(nn.Linear, 64, width), norm, call(nn.Linear, width, 10)]
+    space = Space(model=call(nn.Sequential, *parts))
+    with pytest.raises(
+        SpaceError, match=r"'width' has no superkernel: (LayerNorm|RMSNorm)\(.* at .*2 takes its mean over"
+    ):
+        Thresholds(Bank(space), [space.decisions["width"]])
+
+
+@pytest.mark.parametrize(("groups", "kept"), [(2, False), (width // 4, True)])
+def test_a_group_norm_has_a_superkernel_where_groups_keep_their_size(groups: object, kept: bool) -> None:
+    parts = [call(nn.Conv2d, 3, width, 3), call(nn.GroupNorm, groups, width), call(nn.AdaptiveAvgPool2d, 2)]
+    space = Space(model=call(nn.Sequential, *parts, call(nn.Flatten), call(nn.Linear, width * 4, 5)))
+    bank, x = Bank(space), torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(0))
+    if not kept:
+        with pytest.raises(SpaceError, match="at model/1 takes its mean"):
+            Thresholds(bank, [space.decisions["width"]])
+        return
+    thresholds = Thresholds(bank, [space.decisions["width"]])
+    for arch in enumerate_archs(space):
+        thresholds.fix(arch)
+        torch.testing.assert_close(superkernel(bank, thresholds)(x), bank.lend(arch)(x), rtol=1e-4, atol=1e-5)
 
 
 def test_what_changes_more_than_sizes_has_no_superkernel() -> None:

@@ -111,6 +111,35 @@ def test_norms_of_tables_are_thinned_too() -> None:
     torch.testing.assert_close(network(x), expected)
 
 
+POOLS = {
+    1: nn.functional.adaptive_max_pool1d,
+    2: nn.functional.adaptive_max_pool2d,
+    3: nn.functional.adaptive_max_pool3d,
+}
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_channels_that_pass_by_a_stride_are_pooled_whatever_the_axes(axes: int) -> None:
+    conv, pool = getattr(nn, f"Conv{axes}d"), getattr(nn, f"AvgPool{axes}d")
+    space = Space(model=choice(conv=call(conv, 8, 8, 3, 2, 1), pool=call(pool, 3, 2, 1), name="edge"))
+    x = torch.randn((2, 8, *(6, 8, 4)[:axes]), generator=torch.Generator().manual_seed(0))
+    gates = gates_of(space, mix=partial_channels(4))
+    network = relax(Bank(space), gates)
+    gates.fix(Arch({"edge": "pool"}))
+    small = [size // 2 for size in x.shape[2:]]
+    both = torch.cat([pool(3, 2, 1)(x[:, :2]), POOLS[axes](x[:, 2:], small)], 1)
+    torch.testing.assert_close(network(x), both.view(2, 4, 2, *small).transpose(1, 2).flatten(1, 2))
+
+
+def test_options_that_take_axes_away_are_refused_with_their_path() -> None:
+    flat = call(nn.Sequential, call(nn.AdaptiveAvgPool2d, 1), call(nn.Flatten))
+    space = Space(model=call(nn.Sequential, choice(a=flat, b=flat, name="edge")))
+    gates = gates_of(space, mix=partial_channels(4))
+    gates.draw()
+    with pytest.raises(SpaceError, match=r"The options at model/0 get \[4, 4\] values of each channel and return \[\]"):
+        relax(Bank(space), gates)(torch.zeros(1, 8, 4, 4))
+
+
 class Own(nn.Module):
     """A layer that nobody knows how to make thinner."""
 

@@ -24,6 +24,7 @@ from archsmith.build.kernels import cut_kernel, kernel_steps, write_kernel
 from archsmith.build.module import build_with_paths
 from archsmith.build.places import Place, places
 from archsmith.build.slices import RULES, Layout, Rule, union
+from archsmith.build.statistics import own_buffers
 from archsmith.build.templates import Templates
 from archsmith.errors import SpaceError, StoreError
 from archsmith.space import Arch, Mix, Space, cover, sample, valid
@@ -38,11 +39,12 @@ class Bank(nn.Module):
     """The shared parameters of all networks of a space.
 
     To lend an architecture, its network is built without data, every parameter is looked up by its path and cut to
-    the shape that was built: channels from the front, kernels from the middle, and by ``rules`` (see ``slices``), from
-    module classes to rules, where that is wrong. Gradients flow through the slices. Laws, held by
-    ``archsmith.testing.bank``: what is lent computes what is extracted, to the last bit; what is absorbed is extracted
-    again; the gradient of a lent network reaches its slices and nothing else. Each tensor is the smallest box that
-    holds what any network has needed of it, so the bank is as large as their union, not as their sum.
+    the shape that was built: channels from the front, kernels from the middle, and by rules (see ``slices``) where that
+    is wrong: those that classes declare, and ``rules``, from classes to rules. Gradients flow through the slices.
+
+    Laws, held by ``archsmith.testing.bank``: what is lent computes what is extracted, to the last bit; what is absorbed
+    is extracted again; the gradient of a lent network reaches its slices and nothing else. Each tensor is the smallest
+    box that holds what any network has needed of it, so the bank is as large as their union, not as their sum.
 
     Room is made when the bank is, for every option of the space, with each network's own first weights from ``seed``.
     An architecture that needs more still finds it: the tensor grows in place, and ``growth`` counts how often any did,
@@ -53,8 +55,12 @@ class Bank(nn.Module):
     ``kernels``); then a gradient also reaches these matrices.
 
     Running statistics of normalisation are lent as copies, so no network disturbs another; they belong to one
-    network's activations, so recalibrate them before you measure it (``recalibrate``). Raises ``SpaceError`` for a
-    network that cannot be built, or whose parameters cannot be cut, with the path in the expression.
+    network's activations, so recalibrate them before you measure it (``recalibrate``). Other buffers stay as each
+    network is built with them, since a table may differ from network to network; those that a network which is absorbed
+    has changed, such as a running mean of one's own, are kept from then on and cut like parameters.
+
+    Raises ``SpaceError`` for a network that cannot be built, or whose parameters cannot be cut, with the path in the
+    expression.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Bank(nn.Module):
         self.rules: Mapping[type, Rule] = {**RULES, **(rules or {})}
         self.shared = nn.ParameterDict()
         self.statistics = nn.Module()  # as buffers of it
+        self._own: dict[str, tuple[int, ...]] = {}  # buffers that networks have of their own, by key
         self._templates = Templates(space, self.rules)
         self._held: set[tuple[str, Layout]] = set()  # what there is room for: room is never taken away
         self._surveyed = False
@@ -103,7 +110,7 @@ class Bank(nn.Module):
         The slices are cut at every call, so they are always up to date. Decisions in ``mixed`` are left open: see
         ``relax``.
         """
-        network, found = self._skeleton(arch, mixed)
+        network, found, _ = self._skeleton(arch, mixed)
         for place in found:
             if not place.learned:
                 place.lay(place.cut(self._tensor(place)).clone())
@@ -113,7 +120,7 @@ class Bank(nn.Module):
     def extract(self, arch: Arch) -> nn.Module:
         """Return the standalone network of ``arch`` with copies of its slices, on the bank's device."""
         network, paths = build_with_paths(self.space, arch, self._seed(arch.id))
-        found = places(network, paths, self.rules)
+        found, _ = self._places(network, paths)
         self._make_room(found, lambda: found)
         with torch.no_grad():
             for place in found:
@@ -127,7 +134,19 @@ class Bank(nn.Module):
         another shape. What ``weights`` lacks stays as it is.
         """
         state = dict(weights.state_dict() if isinstance(weights, nn.Module) else weights)
-        for place in self._skeleton(arch)[1]:
+        _, found, others = self._skeleton(arch)
+        for place in others:
+            value = state.get(place.names[0])
+            if value is not None and value.shape == place.tensor.shape:
+                # As it was built: a table, which may be another one in each network, or nothing was learned yet.
+                if torch.equal(value.to(place.tensor), place.tensor):
+                    for name in place.names:
+                        state.pop(name, None)
+                else:
+                    self._grow(place)
+                    found.append(place)
+        self._sort()
+        for place in found:
             value = state.get(place.names[0])
             if value is not None and value.shape == place.tensor.shape:
                 for name in place.names:
@@ -141,6 +160,14 @@ class Bank(nn.Module):
     def places(self, arch: Arch) -> list[Place]:
         """Return where the network of ``arch`` has its parameters and running statistics, with room for them."""
         return self._skeleton(arch)[1]
+
+    def sizes(self) -> dict[str, tuple[int, ...]]:
+        """Return what there is room for: the size of each tensor by its key.
+
+        With those of the buffers of one's own that networks were met with, of which nothing may be kept yet.
+        """
+        kept = {**dict(self.shared.items()), **self.statistics._buffers}
+        return {**self._own, **{key: tuple(value.shape) for key, value in kept.items() if value is not None}}
 
     def tensor(self, place: Place) -> Tensor:
         """Return the bank's own tensor that a place is cut from."""
@@ -191,14 +218,14 @@ class Bank(nn.Module):
         What a larger space needs beside what was saved is begun when it is first lent. Raises ``StoreError``.
         """
         try:
-            header = json.loads((folder / _HEADER).read_text(encoding="utf-8"))
+            header = _checked(json.loads((folder / _HEADER).read_text(encoding="utf-8")))
             tensors = load_file(folder / _TENSORS)
             bank = Bank(space, header["seed"], rules, False, header.get("kernel_transforms", False))
             for name, value in tensors.items():
                 room, _, key = name.partition(".")
                 bank._put(key, value, learned=room == "shared", trains=key not in header["frozen"])
             bank._sort()
-        except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:  # a RecursionError is of these
             raise StoreError(f"There is no usable bank in {folder}: {error}") from error
         return bank
 
@@ -231,8 +258,13 @@ class Bank(nn.Module):
                     self._put(f"{place.key} {size}", matrix.flatten(), learned=True)
                     self.growth += 1
 
-    def _skeleton(self, arch: Arch, mixed: Mapping[str, Mix] = MappingProxyType({})) -> tuple[nn.Module, list[Place]]:
-        """Return the network, where possible without data, and where its tensors are kept; make room for them."""
+    def _skeleton(
+        self, arch: Arch, mixed: Mapping[str, Mix] = MappingProxyType({})
+    ) -> tuple[nn.Module, list[Place], list[Place]]:
+        """Return the network, where possible without data, and where its tensors are kept; make room for them.
+
+        And where its other buffers would be kept.
+        """
 
         @functools.cache
         def real() -> tuple[nn.Module, dict[str, str]]:
@@ -244,10 +276,21 @@ class Bank(nn.Module):
             network, paths = real()
             found = places(network, paths, self.rules)
         self._make_room(found, lambda: places(*real(), self.rules))
-        if _lost_numbers(network, found):
-            network, paths = real()
-            found = places(network.to(self.device), paths, self.rules)
-        return network, found
+        if not _has_own_numbers(network, found):
+            return network, found, []
+        network, paths = real()
+        found, others = self._places(network.to(self.device), paths)
+        self._make_room(found, lambda: found)
+        return network, found, others
+
+    def _places(self, network: nn.Module, paths: Mapping[str, str]) -> tuple[list[Place], list[Place]]:
+        """Return where the network's tensors are kept, and where its other buffers would be if they had changed."""
+        found, others = places(network, paths, self.rules), list[Place]()
+        for place in own_buffers(network, paths, self.rules):
+            sizes = place.layout.sizes
+            self._own[place.key] = union(self._own.get(place.key, sizes), sizes)
+            (found if self._known(place) else others).append(place)
+        return found, others
 
     def _make_room(self, found: list[Place], fresh: Callable[[], list[Place]]) -> None:
         """Grow what is too small for these places; ``fresh`` returns them with first weights."""
@@ -357,12 +400,32 @@ def _survey(space: Space, seed: int) -> Iterator[Arch]:
     yield from found or (sample(space, rng) for _ in range(_SAMPLES))
 
 
-def _lost_numbers(network: nn.Module, found: list[Place]) -> bool:
-    """Return whether the network has numbers that it lost by being built without data: tables, masks and the like."""
+def _has_own_numbers(network: nn.Module, found: list[Place]) -> bool:
+    """Return whether the network has numbers of its own: tables, masks and the like, which it loses without data."""
     kept = {id(place.tensor) for place in found}
     return any(
-        tensor.is_meta and id(tensor) not in kept
+        isinstance(tensor, Tensor) and id(tensor) not in kept and (held or tensor.is_meta)
         for module in network.modules()
-        for tensor in [*module._buffers.values(), *vars(module).values()]
-        if isinstance(tensor, Tensor)
+        for held, tensors in ((True, module._buffers), (False, vars(module)))
+        for tensor in tensors.values()
     )
+
+
+def _checked(header: Any) -> dict[str, Any]:
+    """Return what ``bank.json`` holds. Raises ``ValueError`` where it is not what ``save`` wrote."""
+    if not isinstance(header, dict):
+        raise ValueError(f"{_HEADER} must hold an object, and holds {type(header).__name__}")
+    if header.get("format", 1) != 1:
+        raise ValueError(f"{_HEADER} is of format {header['format']!r}, and format 1 can be read; update archsmith")
+    if missing := [name for name in ("seed", "frozen") if name not in header]:
+        raise ValueError(f"{_HEADER} lacks {' and '.join(missing)}")
+    seed, frozen = header["seed"], header["frozen"]
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"the seed in {_HEADER} must be a whole number, and is {seed!r}")
+    if not isinstance(frozen, list) or not all(isinstance(key, str) for key in frozen):
+        raise ValueError(f"'frozen' in {_HEADER} must be a list of names, and is {frozen!r}")
+    if not isinstance(header.get("kernel_transforms", False), bool):
+        raise ValueError(
+            f"'kernel_transforms' in {_HEADER} must be true or false, and is {header['kernel_transforms']!r}"
+        )
+    return header

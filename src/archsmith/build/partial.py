@@ -17,6 +17,14 @@ from archsmith.space import Answer
 __all__ = ["PartialMixed", "partial_channels", "thin"]
 
 
+_POOLS: Mapping[int, Callable[..., Tensor]] = {
+    1: functional.adaptive_max_pool1d,
+    2: functional.adaptive_max_pool2d,
+    3: functional.adaptive_max_pool3d,
+}
+"""By how many axes follow the channels."""
+
+
 class PartialMixed(nn.Module):
     """A mixture over the first channels; the others join the result, pooled where it is smaller, and are shuffled in.
 
@@ -47,10 +55,21 @@ class PartialMixed(nn.Module):
             return self.mixed.gates.scaled(self.mixed.key, out)
         rest = x[:, count:]
         if rest.shape[2:] != out.shape[2:]:
-            rest = functional.adaptive_max_pool2d(rest, out.shape[2:])
+            rest = self._pooled(rest, out.shape[2:])
         joined = torch.cat([out, rest], 1)
         shuffled = joined.view(len(x), self.parts, count, *joined.shape[2:]).transpose(1, 2).flatten(1, 2)
         return self.mixed.gates.scaled(self.mixed.key, shuffled)
+
+    def _pooled(self, rest: Tensor, size: torch.Size) -> Tensor:
+        """Return the channels that pass by, as large as what the options return."""
+        if len(size) not in _POOLS or rest.ndim - 2 != len(size):
+            raise SpaceError(
+                f"The options at {self.path} get {list(rest.shape[2:])} values of each channel and return "
+                f"{list(size)}, so the channels that pass them by cannot be pooled to that: both must have the same "
+                "1, 2 or 3 axes after the channels. Use another method for this space."
+            )
+        pooled: Tensor = _POOLS[len(size)](rest, tuple(size))
+        return pooled
 
 
 def partial_channels(parts: int = 4) -> MakeMixed:

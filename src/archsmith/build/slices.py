@@ -1,10 +1,13 @@
 """How a parameter of a smaller network lies inside the same parameter of a larger one.
 
 A rule reads a leaf's parameter as a box whose every axis is cut from the front (channels) or from the middle (kernels).
+A class says its own by a method ``__slices__(self, name, shape)`` that returns what a rule returns. It then holds
+wherever weights are shared: in a bank, when one is read from its folder, carried over or inherited from.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -42,12 +45,21 @@ def layout(chain: list[tuple[nn.Module, str]], shape: tuple[int, ...], rules: Ma
     """Return the layout of a parameter of this shape.
 
     ``chain`` holds the modules around the parameter from the outside in, each with the parameter's name in it. The
-    outermost module that has a rule which does not pass decides.
+    outermost module that has a rule which does not pass decides. Of its classes the most derived one with a rule is
+    asked first; what ``rules`` has for a class goes before what the class declares. Raises ``SpaceError`` for a box of
+    another size than the parameter.
     """
     for module, name in chain:
         for kind in type(module).__mro__:
-            found = rules[kind](module, name, shape) if kind in rules else None
+            rule = rules[kind] if kind in rules else vars(kind).get("__slices__")
+            found = None if rule is None else rule(module, name, shape)
             if found is not None:
+                if math.prod(found.sizes) != math.prod(shape):
+                    raise SpaceError(
+                        f"The rule of {kind.__name__} reads its {name} of shape {list(shape)} as a box of "
+                        f"{list(found.sizes)}, which holds {math.prod(found.sizes)} numbers and not "
+                        f"{math.prod(shape)}. The sizes of a Layout must multiply to the parameter's count of numbers."
+                    )
                 return found
     return Layout(shape)
 
@@ -74,8 +86,9 @@ def union(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
 def _convolution(module: nn.Module, name: str, shape: tuple[int, ...]) -> Layout | None:
     """Kernels are cut from the middle; each group is cut on its own."""
     groups = int(module.groups)  # type: ignore[arg-type]
-    if name != "weight":
-        return Layout((groups, shape[0] // groups), kind="grouped") if groups > 1 else None
+    if name != "weight":  # the bias, or what a parametrisation such as spectral norm makes the weight of
+        grouped = groups > 1 and len(shape) == 1 and shape[0] % groups == 0
+        return Layout((groups, shape[0] // groups), kind="grouped") if grouped else None
     kernel = shape[2:]
     sizes = (groups, shape[0] // groups, *shape[1:]) if groups > 1 else shape
     first = len(sizes) - len(kernel)

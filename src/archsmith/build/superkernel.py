@@ -28,7 +28,8 @@ class Thresholds:
     the weights that it adds is above it; steps above one that is not taken are not. The gradient is that of a sigmoid.
     ``weights`` are one-hot over a decision's options, smallest first, differentiable by thresholds and weights.
 
-    Raises ``SpaceError`` for a decision that does not only change sizes: the depth of a network, or its modules.
+    Raises ``SpaceError`` for a decision that does not only change sizes: the depth of a network, or its modules. And
+    where it changes over how many channels a layer norm, or a group of a group norm, takes its mean: zeros count there.
     """
 
     def __init__(self, bank: Bank, decisions: Collection[Decision], base: Mapping[str, Answer] | None = None) -> None:
@@ -103,12 +104,14 @@ class Thresholds:
         found: dict[str, Tensor] = {}
         for option in reversed(range(len(self.options[key]))):
             arch = Arch({**self.arch, key: self.options[key][option]})
-            parts = {place.key: place for place in self.bank.lend(arch).borrowed}
+            lent = self.bank.lend(arch)
+            parts = {place.key: place for place in lent.borrowed}
             if parts.keys() != whole.keys():
                 raise SpaceError(
                     f"The decision {key!r} has no superkernel: it does not only change how large layers are. Search it "
                     "with a strategy, or relax it if it chooses between modules."
                 )
+            self._require_kept_zeros(key, lent)
             for name, place in whole.items():
                 if parts[name].layout.sizes != place.layout.sizes:
                     levels = found.setdefault(
@@ -118,6 +121,19 @@ class Thresholds:
         if not found:
             raise SpaceError(f"The decision {key!r} changes no weight of the largest network: it has no superkernel.")
         return {name: levels.reshape(whole[name].tensor.shape) for name, levels in found.items()}
+
+    def _require_kept_zeros(self, key: str, lent: Lent) -> None:
+        """Raise ``SpaceError`` for a norm that takes its mean over channels which a smaller network does not have."""
+        others = dict(lent.network.named_modules())
+        paths = {id(owner): place.path for place in self.network.borrowed for owner, _ in place.owners}
+        for name, module in self.network.network.named_modules():
+            if name in others and _normalised(module) != _normalised(others[name]):
+                raise SpaceError(
+                    f"The decision {key!r} has no superkernel: {module} at {paths.get(id(module), name)} takes its "
+                    "mean over all channels together, also those that are set to zero, so it would not compute what "
+                    "the smaller network does. Use a batch norm or an instance norm there, which take each channel on "
+                    "its own, or a group norm whose groups keep their size; or search the decision with a strategy."
+                )
 
     def _norms(self, key: str) -> Tensor:
         """Return the mean square of the weights that each step adds, in all layers together ``[options - 1]``."""
@@ -157,6 +173,13 @@ def superkernel(bank: Bank, thresholds: Thresholds, base: Mapping[str, Answer] |
     rounding, where layers keep zeros: convolutions, batch norms, linear layers and activations that are 0 at 0.
     """
     return Superkernel(bank.lend(thresholds.arch), thresholds)
+
+
+def _normalised(module: nn.Module) -> tuple[int, ...] | None:
+    """Return the sizes that a norm takes its mean over, but for those of the input alone; None for other modules."""
+    if isinstance(module, nn.GroupNorm):
+        return (module.num_channels // module.num_groups,)
+    return tuple(module.normalized_shape) if isinstance(module, nn.LayerNorm | nn.RMSNorm) else None
 
 
 def _sizes(decision: Decision) -> list[int]:

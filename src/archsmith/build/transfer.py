@@ -23,15 +23,15 @@ def carry_over(folder: Path, space: Space, seed: int = 0) -> tuple[Bank, list[st
     bank = Bank.load(folder, space)
     fresh = Bank(space, seed, kernel_transforms=bank.kernel_transforms)
     bank.seed = seed
-    wanted = {**dict(fresh.shared.items()), **fresh.statistics._buffers}
+    wanted = fresh.sizes()
     left: list[str] = []
     for room in (bank.shared, bank.statistics._buffers):
         for key, value in list(room.items()):
             other = wanted.get(key)
-            if other is None or value is None or other.ndim != value.ndim:
+            if other is None or value is None or len(other) != value.ndim:
                 left.append(f"{_readable(key)}: {_why(value, other)}")
                 del room[key]
-            elif other.shape != value.shape:
+            elif other != tuple(value.shape):
                 left.append(f"{_readable(key)}: only in part, {_why(value, other)}")
     bank.survey()
     return bank, left
@@ -56,7 +56,7 @@ def _readable(key: str) -> str:
     return key.replace("\u00b7", ".").rsplit(":", 1)[0]
 
 
-def _why(value: Tensor | None, other: Tensor | None) -> str:
+def _why(value: Tensor | None, other: tuple[int, ...] | None) -> str:
     if other is None or value is None:
         return "this space has nothing there"
-    return f"{list(value.shape)} there, {list(other.shape)} here"
+    return f"{list(value.shape)} there, {list(other)} here"

@@ -110,7 +110,7 @@ class TrainEstimator:
             try:
                 weights = load_weights(run.parent_folder / CHECKPOINT)
                 parent = Arch.from_json(read_json(run.parent_folder / "arch.json"))
-                return inherit(self.space, parent, weights, proposal.arch, run.seed)
+                return inherit(self.space, parent, weights, proposal.arch, run.seed, run.note)
             except (StoreError, OSError) as error:
                 run.note(f"nothing could be inherited from trial {proposal.parent}, so it began anew: {error}")
         return build(self.space, proposal.arch, seed=run.seed)
