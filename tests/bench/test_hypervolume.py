@@ -14,6 +14,7 @@ from archsmith.bench import (
     play,
     reference_point,
     shares,
+    shares_after,
 )
 from archsmith.trial import dominates, maximize, minimize
 
@@ -57,6 +58,15 @@ def test_what_was_found_is_a_share_that_only_grows_where_measuring_is_exact() ->
     grown = shares(problem, play(problem, Entry("random"), 0), 20)
     assert (np.diff(grown) >= 0).all()
     assert 0 < grown[-1] <= 1
+
+
+def test_a_share_is_the_same_however_few_steps_are_looked_at() -> None:
+    trajectory = play(PROBLEM, Entry("random"), 1)
+    every = shares(PROBLEM, trajectory, len(trajectory.row))
+    some = [1, 1, 7, 30, 60]
+    assert shares_after(PROBLEM, trajectory, some) == pytest.approx(every[np.array(some) - 1])
+    alone = [shares_after(PROBLEM, trajectory, [n])[0] for n in range(1, 61)]
+    assert every == pytest.approx(alone)
 
 
 def test_a_perfect_search_has_it_all() -> None:

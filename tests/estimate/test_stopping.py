@@ -23,11 +23,20 @@ def curve(final: float, points: int, at: float = 1.0, noise: float = 0.0) -> Cur
 
 def test_the_median_rule_ends_the_worse_half_once_enough_are_there() -> None:
     rule, others = MedianRule(others=3), [curve(final, 8) for final in (0.1, 0.2, 0.3)]
-    assert rule(curve(0.25, 4), others)
-    assert not rule(curve(0.15, 4), others)
+    assert rule(curve(0.6, 4), others)
+    assert not rule(curve(0.4, 4), others)
     assert not rule(curve(0.9, 1), others), "one point is too early"
     assert not rule(curve(0.9, 4), others[:2]), "two others are too few"
     assert not rule(curve(0.9, 9), others), "none of the others came as far"
+
+
+def test_the_best_so_far_is_compared_with_the_median_of_running_means() -> None:
+    # Two points each: the means are 2, 3 and 4, the bests 1, 1 and 1.
+    others = [Curve(np.array([1.0, 2.0]), np.array([2.0 * mean - 1.0, 1.0])) for mean in (2.0, 3.0, 4.0)]
+    rule = MedianRule(others=3)
+    for best, ends in ((2.9, False), (3.1, True)):
+        assert rule(Curve(np.array([1.0, 2.0]), np.array([9.0, best])), others) == ends
+        assert rule(Curve(np.array([1.0, 2.0]), np.array([best, 9.0])), others) == ends, "the last is not the best"
 
 
 def test_the_median_is_taken_at_the_same_point_of_training() -> None:

@@ -1,5 +1,7 @@
 """What predictors see of an architecture."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from archsmith.errors import SpaceError
 from archsmith.predictors import cell_path_bits, counted_options, decisions, joined, subtrees
-from archsmith.space import Arch, Space, cell_graph, cell_paths, choice, integer, sample, wirings
+from archsmith.space import Arch, Space, call, cell_graph, cell_paths, choice, graph, integer, sample, wirings
 from archsmith.spaces.cell import cell
 from archsmith.spec import Spec
 from archsmith.tables import nasbench201
@@ -80,6 +82,22 @@ def test_paths_are_those_of_the_cell_encoding() -> None:
         arch = sample(CELL, rng)
         expected = cell_paths(wiring.cell(arch), wiring.operations, wiring.none)
         assert np.array_equal(encoding.rows([arch])[0] > 0, expected > 0)
+
+
+def test_the_paths_of_nas_bench_101_are_the_published_364() -> None:
+    # One to five of three operations in a row are 363; its input joined to its output, with none between, is the 364th
+    # of White et al. Here operations are on edges, so that what joins nodes without one is no path.
+    pairs = [(a, b) for b in range(1, 6) for a in range(b)]
+    operations = ("conv3x3", "conv1x1", "maxpool3x3")
+    edges = [choice("none", *operations, name=f"{a} to {b}") for a, b in pairs]
+    encoding = cell_path_bits(Space(model=call(graph, pairs, *edges)))
+    assert encoding.width + 1 == sum(3**k for k in range(6)) == 364
+    assert encoding.blocks == tuple((f"paths of length {k}", 3**k) for k in range(1, 6))
+    whole = Arch({f"{a} to {b}": operations[b % 3] for a, b in pairs})
+    # Every choice of the inner four nodes to pass through is a path, and a word of its own but for equal ones.
+    routes = [(*through, 5) for k in range(5) for through in combinations(range(1, 5), k)]
+    words = {tuple(operations[b % 3] for b in route) for route in routes}
+    assert np.count_nonzero(encoding.rows([whole])) == len(words)
 
 
 def test_subtrees_of_two_small_cells_by_hand() -> None:

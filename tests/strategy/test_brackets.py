@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.stats import kstest, truncnorm
 
 from archsmith.errors import UsageError
 from archsmith.space import Arch, Space, choice, real
 from archsmith.strategy import BOHB, HyperBand, KernelDensity, RandomSearch, Strategy, SynchronousHalving
 from archsmith.strategy.hyper_band import bracket_sizes
+from archsmith.strategy.kernel_density import _truncated
 from archsmith.trial import Evaluate, Trial
 
 SPACE = Space(x=real(0, 1, name="x"), kind=choice("a", "b", "c", name="kind"))
@@ -109,3 +111,39 @@ def test_impossible_settings_are_refused() -> None:
         BOHB(SPACE, eta=1)
     with pytest.raises(UsageError, match="samples=0"):
         KernelDensity(SPACE, samples=0)
+    with pytest.raises(UsageError, match="bandwidth_factor=-1"):
+        KernelDensity(SPACE, bandwidth_factor=-1)
+
+
+def test_the_bandwidth_factor_widens_ranges_only() -> None:
+    wide, narrow = (KernelDensity(SPACE, bandwidth_factor=factor) for factor in (3.0, 1e-9))
+    steps, start = {"x": 0.1, "kind": 0.24}, Arch({"x": 0.5, "kind": "a"})
+    drawn = [wide._near(start, steps, np.random.default_rng(i)) for i in range(3000)]
+    # A bandwidth of 0.24 draws among all three options with that probability.
+    assert np.mean([a["kind"] != "a" for a in drawn]) == pytest.approx(0.24 * 2 / 3, abs=0.03)
+    assert np.std([float(str(a["x"])) for a in drawn]) > 0.2
+    kept = [narrow._near(start, steps, np.random.default_rng(i)) for i in range(300)]
+    assert np.allclose([float(str(a["x"])) for a in kept], 0.5)
+    assert {a["kind"] for a in kept} == {"a", "b", "c"}
+
+
+def test_draws_of_a_range_are_of_a_truncated_normal_distribution() -> None:
+    rng = np.random.default_rng(0)
+    for mean in (0.0, 0.1, 0.5, 1.0):
+        drawn = np.array([_truncated(mean, 0.3, rng) for _ in range(4000)])
+        assert 0 < drawn.min() and drawn.max() < 1, "nothing piles up at the borders"
+        expected = truncnorm(-mean / 0.3, (1 - mean) / 0.3, loc=mean, scale=0.3)
+        assert kstest(drawn, expected.cdf).pvalue > 0.001
+
+
+@pytest.mark.parametrize(("results", "good", "bad"), [(5, 0, 0), (6, 3, 3), (20, 3, 17), (40, 6, 34)])
+def test_good_and_bad_are_apart_and_each_more_than_the_decisions(results: int, good: int, bad: int) -> None:
+    strategy, rng = KernelDensity(SPACE), np.random.default_rng(0)
+    for number in range(results):
+        arch = Arch({"x": float(rng.random()), "kind": "a"})
+        strategy.tell(Trial(number, Evaluate(arch), "complete", losses=(float(rng.random()),)))
+    split = strategy._split()
+    assert (split is None) == (good == 0)
+    if split is not None:
+        assert not set(split[0]) & set(split[1])
+        assert (len(split[0]), len(split[1])) == (good, bad)

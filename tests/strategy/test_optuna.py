@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,15 +10,9 @@ import pytest
 from archsmith import Study, maximize, minimize
 from archsmith.errors import UsageError
 from archsmith.space import Arch, Space, choice, integer, real, sample
-from archsmith.strategy import RandomSearch
-from archsmith.strategy.optuna_sampler import OptunaSampler, export_to_optuna
+from archsmith.strategy import RandomSearch, Strategy, find, make, require
+from archsmith.strategy.optuna_sampler import SAMPLERS, OptunaSampler, _distribution, export_to_optuna
 from archsmith.testing.spaces import EXAMPLES
-from archsmith.testing.strategy import (
-    StrategyLaw,
-    asking_changes_nothing,
-    randomness_is_handed_in,
-    replaying_restores,
-)
 from archsmith.trial import Evaluate, Trial, front
 
 optuna = pytest.importorskip("optuna")
@@ -50,12 +45,6 @@ def searched(strategy: OptunaSampler | RandomSearch, trials: int) -> list[Trial]
     return done
 
 
-@pytest.mark.parametrize("law", [asking_changes_nothing, replaying_restores, randomness_is_handed_in])
-@pytest.mark.parametrize("settings", [("nsga3", {"population_size": 5}), ("qmc", {})], ids=["nsga3", "qmc"])
-def test_what_samplers_keep_is_rebuilt(settings: tuple[str, dict[str, int]], law: StrategyLaw) -> None:
-    law(lambda space: OptunaSampler(space, *settings))
-
-
 def test_cmaes_learns_on_numbers_and_shuns_what_breaks_a_limit() -> None:
     pytest.importorskip("cmaes")
     space = Space(x=real(-1.0, 1.0, name="x"), y=real(-1.0, 1.0, name="y"))
@@ -72,6 +61,47 @@ def test_cmaes_learns_on_numbers_and_shuns_what_breaks_a_limit() -> None:
 
     found, random = tried(OptunaSampler(space, "cmaes")), tried(RandomSearch(space))
     assert np.median(found[-20:]) < 0.5 * np.median(random)
+
+
+def test_cmaes_asks_choices_by_their_place_and_so_learns_on_them() -> None:
+    pytest.importorskip("cmaes")
+    space = Space(**{f"x{i}": choice(*(2.0**k for k in range(10)), name=f"x{i}") for i in range(5)})
+
+    def tried(strategy: Strategy) -> list[float]:
+        found = []
+        for number in range(120):
+            (proposal,) = strategy.ask(1, np.random.default_rng(number), ())
+            found.append(sum(abs(np.log2(float(str(v))) - 7) for v in proposal.arch.values()))
+            strategy.tell(Trial(number, proposal, "complete", losses=(found[-1],)))
+        return found
+
+    assert np.median(tried(make("cmaes", space))[-40:]) < 0.7 * np.median(tried(RandomSearch(space)))
+    assert _distribution(space.decisions["x0"], ordered=True) == optuna.distributions.IntDistribution(0, 9)
+    assert _distribution(space.decisions["x0"]).choices == tuple(range(10)), "for all others an option is a category"
+
+
+def test_cmaes_takes_one_objective_and_its_refusal_names_samplers_that_take_more() -> None:
+    pytest.importorskip("cmaes")
+    assert [n for n in SAMPLERS if not OptunaSampler(SPACE, n).abilities.many_objectives] == ["cmaes"]
+    with pytest.raises(UsageError, match=r"'cmaes' handles one objective.*These can: .*tpe"):
+        Study(SPACE, make("cmaes", SPACE), lambda p, run: {}, [maximize("accuracy"), minimize("params")])
+    with pytest.raises(UsageError, match="cmaes handles one objective"):
+        require(find("cmaes"), SPACE, objectives=2)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "settings", "words"),
+    [
+        ("tpe", {"foo": 1}, "Optuna's TPESampler has no setting 'foo'"),
+        ("tpe", {"seed": 1}, "no setting 'seed'"),
+        ("tpe", {"n_startup_trials": "a"}, "'n_startup_trials' a whole number, not 'a'"),
+        ("nsga3", {"population_size": 0}, "refuses the settings"),
+        ("cmaes", {"with_margin": True}, "no setting 'with_margin'"),
+    ],
+)
+def test_settings_that_a_sampler_does_not_take_are_refused(sampler: str, settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        OptunaSampler(SPACE, sampler, settings)
 
 
 def test_tpe_learns_and_repeats_nothing() -> None:

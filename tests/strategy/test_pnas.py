@@ -1,10 +1,15 @@
 """Progressive search: stages, their answers, and the beam."""
 
 import numpy as np
+import pytest
+from scipy.stats import spearmanr
 
+from archsmith.predictors import Ensemble, counted_options, decisions, joined
+from archsmith.predictors.scores import normal_scores
 from archsmith.space import Space, choice, integer
 from archsmith.strategy import PNAS
 from archsmith.strategy.pnas import simplest, stages_of
+from archsmith.tables import nasbench201
 from archsmith.testing.predictor import CELL
 from archsmith.trial import Trial
 
@@ -39,6 +44,26 @@ def test_a_stage_opens_its_decisions_only_and_grows_the_best_of_the_stage_before
     assert any(t.arch["edge1"] != "skip" for t in second)
     assert {t.arch["edge0"] for t in second} <= {t.arch["edge0"] for t in first}
     assert np.mean([t.losses for t in seen[8:]]) < np.mean([t.losses for t in first])
+
+
+@pytest.mark.parametrize("data", ["cifar10", "cifar100", "imagenet16"])
+def test_an_ensemble_that_sees_counts_extrapolates_to_cells_with_one_node_more(data: str) -> None:
+    # Liu et al.: trained on cells of b blocks it ranks those of b + 1. Here the nodes of NAS-Bench-201 are the stages,
+    # so all cells whose last node skips, 125, are to rank cells in which that node computes as well. PNAS here sees the
+    # decisions alone, of which the new ones were the same in all that is known: that gives 0.41 to 0.48.
+    table = nasbench201(data)
+    rng = np.random.default_rng(0)
+    last = set(stages_of(table.space)[-1])
+    loss = -table.final("accuracy")
+    archs = [table.arch(row) for row in range(len(loss))]
+    small = [r for r, a in enumerate(archs) if all(a[k] == simplest(table.space.decisions[k]) for k in last)]
+    large = rng.choice(len(archs), 500, replace=False).tolist()
+    assert len(small) == 125
+    encoding = joined(decisions(table.space), counted_options(table.space))
+    predictor = Ensemble(encoding, depth=2, width=32, steps=400)
+    fitted = predictor.fit([archs[r] for r in small], normal_scores(loss[small].tolist()).tolist())
+    expected = fitted.predict([archs[r] for r in large])[0]
+    assert spearmanr(expected, loss[large]).statistic > 0.5
 
 
 def test_workers_wait_at_the_end_of_a_stage() -> None:

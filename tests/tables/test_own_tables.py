@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from archsmith.errors import DataError, UsageError
 from archsmith.run import Run
-from archsmith.space import Arch
+from archsmith.space import Arch, enumerate_archs
 from archsmith.tables import Table, TableEstimator, read_table
 from archsmith.trial import Evaluate
 
@@ -83,13 +83,17 @@ def test_rows_in_any_order_are_found_by_their_answers(sizes, order, levels, repe
 
 BAD = {
     "duplicate": (GOOD + "3,silu,0.5,2\n", r"row 6: it repeats row 3: kernel=3, act=silu"),
-    "missing": (GOOD.replace("5,relu,0.92,2.5\n", ""), r"1 have no row: kernel=5, act=relu.*the last row is row 4"),
+    "missing": (GOOD.replace("5,relu,0.92,2.5\n", ""), r"1 have no row\..*: kernel=5, act=relu \(after row 3\)"),
     "not a number": (GOOD.replace("0.92", "good"), r"row 4: the metric 'accuracy' is 'good'"),
     "not finite": (GOOD.replace("0.92", "nan"), r"row 4: the metric 'accuracy' is 'nan'"),
     "an empty metric": (GOOD.replace("0.92", ""), r"row 4: the metric 'accuracy' is ''"),
     "an empty decision": (GOOD.replace("5,silu", "5,"), r"row 5: the decision 'act' has no value"),
     "a short row": (GOOD.replace("5,silu,0.89,2.75", "5,silu,0.89"), r"row 5 has 3 values"),
     "one name twice": (GOOD.replace("latency_ms", "accuracy"), r"two columns are named 'accuracy'"),
+    "the first of all is missing": (GOOD.replace("3,relu,0.90,1.5\n", ""), r": kernel=3, act=relu \(before row 2\)"),
+    "the index of pandas": (",kernel,score\n0,3,0.9\n1,5,0.8\n", r"column 1 has no name.*pandas.*index=False"),
+    "an index that was read": ("Unnamed: 0,k,score\n0,3,0.9\n", r"column 1 is called 'Unnamed: 0'.*index=False"),
+    "two without names": (",,score\n0,3,0.9\n", r"columns 1 and 2 have no name"),
     "only a header": ("kernel,accuracy\n", r"at least one row"),
     "nothing": ("", r"at least one row"),
 }
@@ -99,6 +103,32 @@ BAD = {
 def test_what_cannot_be_is_refused_with_its_row(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_table(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(("decisions", "missing"), [(34, "17,179,869,182"), (70, "1,180,591,620,717,411,303,422")])
+def test_many_decisions_are_counted_and_refused_before_any_array_of_all_is_made(
+    tmp_path: Path, decisions: int, missing: str
+) -> None:
+    names = [f"d{i}" for i in range(decisions)]
+    rows = "".join(f"{','.join([bit] * decisions)},0.5\n" for bit in "01")
+    with pytest.raises(DataError, match=rf" {missing} have no row\..*d0=0, d1=0, .*\(after row 2\)") as refused:
+        read_table(write(tmp_path, f"{','.join(names)},score\n{rows}"))
+    assert len(str(refused.value)) < 700
+
+
+def test_what_is_missing_would_stand_after_the_last_row_of_what_comes_before(tmp_path: Path) -> None:
+    text = "k,act,epochs,score\n" + "".join(
+        f"{k},{act},{e},0.5\n" for k, act in ((1, "a"), (1, "b"), (2, "a"), (3, "b")) for e in (1, 3)
+    )
+    with pytest.raises(DataError, match=r"2 have no row.*k=2, act=b \(after row 7\); k=3, act=a \(after row 7\)"):
+        read_table(write(tmp_path, text), fidelity=["epochs"])
+
+
+def test_a_decision_may_have_the_name_of_a_constraint(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, GOOD.replace("kernel", "valid")))
+    archs = list(enumerate_archs(table.space))
+    assert sorted(table.row(arch) for arch in archs) == [0, 1, 2, 3]
+    assert set(table.space.decisions) == {"valid", "act"}
 
 
 def test_options_that_were_not_announced_are_refused(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from archsmith.bench.charts import anytime, anytime_chart, front_chart
 from archsmith.bench.compare import Comparison, Line, compare, holm
-from archsmith.bench.entry import Entry, entries
-from archsmith.bench.hypervolume import exact_front, hypervolume, nondominated, reference_point, shares
+from archsmith.bench.entry import Entry, entries, listing
+from archsmith.bench.hypervolume import exact_front, hypervolume, nondominated, reference_point, shares, shares_after
 from archsmith.bench.play import Trajectory, play, players
 from archsmith.bench.problem import Problem, nasbench201_problem, objective, table_problem
 from archsmith.bench.published import Published, published
@@ -24,6 +24,7 @@ __all__ = [
     "front_chart",
     "holm",
     "hypervolume",
+    "listing",
     "load_trajectories",
     "nasbench201_problem",
     "nondominated",
@@ -34,6 +35,7 @@ __all__ = [
     "reference_point",
     "save",
     "shares",
+    "shares_after",
     "summary",
     "table_problem",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsmith.bench.compare import Comparison
-from archsmith.bench.hypervolume import nondominated, shares
+from archsmith.bench.hypervolume import nondominated, shares_after
 from archsmith.report.svg import Axis, Plot, drawing, element, linear, mark, polyline
 from archsmith.report.text import number
 
@@ -52,12 +52,12 @@ def anytime(comparison: Comparison, label: str, steps: int = _STEPS) -> tuple[ND
             continue
         clock = trajectory.ended if problem.seconds else np.arange(1, len(trajectory.row) + 1)
         place = np.searchsorted(clock, costs * (1 + 1e-12), side="right") - 1
-        if comparison.several:
-            worth = shares(problem, trajectory, len(trajectory.row))
+        place, drawn = place[place >= 0], place >= 0
+        if comparison.several:  # a front for each step that is drawn, not for each of thousands of trials
+            values[i, drawn] = shares_after(problem, trajectory, (place + 1).tolist())
         else:
-            best = trajectory.best()
-            worth = np.where(best >= 0, truth[trajectory.row[np.maximum(best, 0)]], np.nan)
-        values[i, place >= 0] = worth[place[place >= 0]]
+            best = trajectory.best()[place]
+            values[i, drawn] = np.where(best >= 0, truth[trajectory.row[np.maximum(best, 0)]], np.nan)
     return costs, values
 
 
@@ -71,14 +71,17 @@ def anytime_chart(comparison: Comparison, labels: Sequence[str]) -> str:
         some = values[:, shown]
         mean = np.nanmean(some, axis=0)
         error = _INTERVAL * np.nanstd(some, axis=0, ddof=1 if len(values) > 1 else 0) / np.sqrt(there[shown])
-        lines[label] = (costs[shown], mean, error)
-    means = np.concatenate([mean for _, mean, _ in lines.values()])
-    if not len(means):
+        if shown.any():  # under limits too few may have an answer at any cost
+            lines[label] = (costs[shown], mean, error)
+    if not lines:
         return ""
+    means = np.concatenate([mean for _, mean, _ in lines.values()])
     best = comparison.optimum()
     worst = float(np.quantile(means, 0.05 if comparison.large else 0.95))  # the first few trials would fill the drawing
     cost = "simulated seconds" if comparison.problem.seconds else "evaluations"
-    y = linear(f"{comparison.judge}, mean of {len(comparison.seeds)} seeds with 95 % intervals", [worst, best])
+    every = all(t.answer >= 0 for label in labels for t in comparison.trajectories[label])
+    seeds = f"{len(comparison.seeds)} seeds" if every else "the seeds with an answer"
+    y = linear(f"{comparison.judge}, mean of {seeds} with 95 % intervals", [worst, best])
     plot = Plot(Axis(cost, 0.0, max(float(c.max()) for c, _, _ in lines.values())), y, _WIDTH, _HEIGHT, right=190)
     parts = [plot.frame()]
     left, right = plot.at(0.0, best), plot.at(plot.x.high, best)

@@ -25,6 +25,9 @@ class Line:
     ``other`` holds mean and deviation by the columns that are looked up beside. ``p_random`` is the probability of a
     difference to random search this large if there were none (Wilcoxon's signed-rank test over the seeds, corrected by
     Holm for the number of strategies); None for random search itself. ``evaluations`` and ``repeated`` are means.
+
+    ``answered`` counts the seeds with an answer: under limits a search may end without any. Mean and deviation are
+    over those; for rank and probability no answer is worse than every answer.
     """
 
     label: str
@@ -37,6 +40,7 @@ class Line:
     repeated: float
     duplicates: int
     own_seconds: float
+    answered: int
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,10 @@ class Comparison:
         return float(values.max() if self.large else values.min())
 
     def lines(self) -> list[Line]:
-        """Return a line for every strategy, the best first."""
+        """Return a line for every strategy, the best first: by mean, or by rank where some seeds have no answer."""
         worths = {label: self.worth(label) for label in self.trajectories}
         ranks = _ranks(np.stack(list(worths.values())), self.large)
-        tests = _against(worths, "random")
+        tests = _against(_no_answer_is_worst(worths, self.large), "random")
         found = []
         for (label, worth), rank in zip(worths.items(), ranks, strict=True):
             played = self.trajectories[label]
@@ -101,8 +105,11 @@ class Comparison:
                     repeated=float(np.mean([t.repeated for t in played])),
                     duplicates=sum(map(_duplicates, played)),
                     own_seconds=float(np.mean([t.own_seconds for t in played])),
+                    answered=sum(t.answer >= 0 for t in played),
                 )
             )
+        if any(line.answered < len(self.seeds) for line in found):  # their means are over different seeds
+            return sorted(found, key=lambda line: line.rank)
         return sorted(found, key=lambda line: -line.mean if self.large else line.mean)
 
     def _looked_up(self, name: str, played: Sequence[Trajectory]) -> NDArray[np.float64]:
@@ -170,11 +177,22 @@ def _against(worths: Mapping[str, NDArray[np.float64]], base: str) -> dict[str, 
         return {}
     raw = {}
     for label, worth in worths.items():
-        both = np.isfinite(worth) & np.isfinite(worths[base])
-        difference = worth[both] - worths[base][both]
+        difference = worth - worths[base]
         if label != base:
             raw[label] = float(wilcoxon(difference).pvalue) if np.count_nonzero(difference) else 1.0
     return holm(raw)
+
+
+def _no_answer_is_worst(worths: Mapping[str, NDArray[np.float64]], large: bool) -> Mapping[str, NDArray[np.float64]]:
+    """Return the worths with a number for no answer, further from every answer than answers are from each other."""
+    every = np.concatenate(list(worths.values()))
+    there = every[np.isfinite(every)]
+    if len(there) == len(every):
+        return worths
+    low, high = (float(there.min()), float(there.max())) if len(there) else (0.0, 0.0)
+    apart = 2 * (high - low) + 1
+    worst = low - apart if large else high + apart
+    return {label: np.where(np.isfinite(worth), worth, worst) for label, worth in worths.items()}
 
 
 def _ranks(worths: NDArray[np.float64], large: bool) -> NDArray[np.float64]:

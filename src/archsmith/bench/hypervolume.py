@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from archsmith.bench.play import Trajectory
 from archsmith.bench.problem import Problem
 
-__all__ = ["exact_front", "hypervolume", "nondominated", "reference_point", "shares"]
+__all__ = ["exact_front", "hypervolume", "nondominated", "reference_point", "shares", "shares_after"]
 
 
 def nondominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -68,13 +69,22 @@ def shares(problem: Problem, trajectory: Trajectory, steps: int = 1) -> NDArray[
 
     What counts is the front as it was measured, judged by what its members are worth.
     """
+    return shares_after(problem, trajectory, [len(trajectory.row) * step // steps for step in range(1, steps + 1)])
+
+
+def shares_after(problem: Problem, trajectory: Trajectory, trials: Sequence[int]) -> NDArray[np.float64]:
+    """Return the same share after each of so many trials, which are ascending, [len(trials)]."""
     reference, losses, whole = _known(problem)
-    found = []
-    for step in range(1, steps + 1):
-        until = len(trajectory.row) * step // steps
-        usable = np.flatnonzero(trajectory.violation[:until] == 0)
-        best = usable[nondominated(trajectory.losses[usable])] if len(usable) else usable
-        found.append(hypervolume(losses[trajectory.row[best]], reference) / whole if whole else 0.0)
+    found: list[float] = []
+    before, share, front = 0, 0.0, np.empty(0, dtype=np.int64)
+    for until in trials:
+        usable = before + np.flatnonzero(trajectory.violation[before:until] == 0)
+        if len(usable):  # what was dominated stays so, hence the front so far and what is new suffice
+            front = np.concatenate([front, usable])
+            front = front[nondominated(trajectory.losses[front])]
+            share = hypervolume(losses[trajectory.row[front]], reference) / whole if whole else 0.0
+        found.append(share)
+        before = until
     return np.array(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,10 @@ class Problem:
             raise UsageError(f"Give a judge for each of the {len(self.objectives)} objectives, or none at all.")
         if not self.judges:
             object.__setattr__(self, "judges", tuple(o.metric for o in self.objectives))
+        wanted = [(o.metric, o.cost) for o in self.objectives]
+        twice = next((metric for metric, cost in wanted if wanted.count((metric, cost)) > 1), None)
+        if twice is not None:
+            raise UsageError(f"The objective {twice!r} is there twice. Name each metric once.")
         for name in (*(o.metric for o in self.objectives), *self.limits, *self.judges, *self.others):
             values = self.table.final(name)
             if not np.isfinite(values).all():
@@ -66,7 +71,27 @@ class Problem:
                     f"The metric {name!r} of the table {self.table.name!r} is missing in "
                     f"{int((~np.isfinite(values)).sum()):,} rows, so nothing can be compared by it."
                 )
+        self._refuse_limits()
         self.estimator()
+
+    def _refuse_limits(self) -> None:
+        """Refuse limits that no row keeps: every search would end without an answer."""
+        kept = self.allowed()
+        for name, bound in self.limits.items():
+            if not math.isfinite(bound):
+                raise UsageError(f"The limit {name}={bound:g} is no bound. Give a finite number, or no limit at all.")
+            values = self.table.final(name)
+            if not (values <= bound).any():
+                raise UsageError(
+                    f"No row of the table {self.table.name!r} keeps the limit {name}={bound:g}: the smallest {name} "
+                    f"is {values.min():g}. Raise the limit."
+                )
+        if not kept.any():
+            said = ", ".join(f"{name}={bound:g}" for name, bound in self.limits.items())
+            raise UsageError(
+                f"No row of the table {self.table.name!r} keeps all of the limits {said}, though some rows keep each. "
+                "Raise one of them."
+            )
 
     def estimator(self) -> TableEstimator:
         """Return a new estimator, which shows a search the objectives and the limited metrics."""

@@ -40,7 +40,10 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     lines = []
     for line in comparison.lines():
         known = published(problem, comparison.entries[line.label])
-        lines.append({**asdict(line), "published": None if known is None else dict(known.values)})
+        said = {**asdict(line), "published": None if known is None else dict(known.values)}
+        if not line.answered:  # no seed has an answer, and JSON no word for what is not a number
+            said |= {"mean": None, "deviation": None, "other": dict.fromkeys(line.other, (None, None))}
+        lines.append(said)
     return {
         "version": __version__,
         "problem": problem.name,

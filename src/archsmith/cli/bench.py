@@ -20,6 +20,16 @@ __all__ = ["bench"]
 
 _TABLE = "What a table of your own says"
 _OUT = "Output"
+_WITHOUT = (
+    "Not every seed has an answer within the limits. Means are over those that have, which are different seeds, so",
+    "judge by rank and p: for them no answer is worse than every answer. The rows are sorted by rank.",
+)
+
+
+def _listed(wanted: bool) -> None:
+    if wanted:
+        emit(table(load("archsmith.bench").listing(), indent=0))
+        raise typer.Exit
 
 
 def bench(
@@ -34,7 +44,9 @@ def bench(
         str | None, typer.Option(help="End each search after so many seconds of the table: 12000s.", metavar="TIME")
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="End each search after so many evaluations.")] = None,
-    dataset: Annotated[str, typer.Option(help="Of nasbench201: cifar10, cifar100 or imagenet16.")] = "cifar10",
+    dataset: Annotated[
+        str | None, typer.Option(help="Of nasbench201: cifar10, the default, cifar100 or imagenet16.")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Of nasbench201: what an evaluation is, 12 or 200; 12 with --cost.")
     ] = None,
@@ -81,6 +93,12 @@ def bench(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_OUT)] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.", rich_help_panel=_OUT)] = False,
+    names: Annotated[
+        bool,
+        typer.Option(
+            "--list", help="Name every strategy, and end.", callback=_listed, is_eager=True, rich_help_panel=_OUT
+        ),
+    ] = False,
 ) -> None:
     """Compare strategies at equal cost on a table of known results; random search always takes part."""
     room = load("archsmith.bench")
@@ -88,6 +106,7 @@ def bench(
         sys.path.append(os.getcwd())
     if answer not in (None, "best", "recommended"):
         raise UsageError(f"--answer {answer}: write best or recommended.")
+    _refuse_place(out)
     budget: dict[str, Any] = {
         "seconds": None if cost is None else parse_duration(cost, "--cost"),
         "trials": trials,
@@ -99,8 +118,11 @@ def bench(
         if decision or cost_column or fidelity or repeat or judge:
             raise UsageError("nasbench201 knows its own columns; these options are for a table of your own.")
         goals = tuple(room.objective(text) for text in objective or ("accuracy",))
-        problem = room.nasbench201_problem(dataset, objectives=goals, epochs=epochs, **budget)
+        problem = room.nasbench201_problem(dataset or "cifar10", objectives=goals, epochs=epochs, **budget)
     else:
+        if dataset is not None or epochs is not None:
+            given = "--dataset" if dataset is not None else "--epochs"
+            raise UsageError(f"{given} is for nasbench201. What {name} holds is all in its columns; see --fidelity.")
         read = {"decisions": decision, "fidelity": (fidelity,) if fidelity else (), "repeat": repeat}
         goals = tuple(room.objective(text) for text in objective or ())
         problem = room.table_problem(name, goals, cost=cost_column, judges=tuple(judge or ()), **read, **budget)
@@ -146,6 +168,15 @@ def _limits(texts: Sequence[str]) -> dict[str, float]:
     return limits
 
 
+def _refuse_place(out: Path) -> None:
+    """Refuse a folder that cannot be made, before hours are spent on what would be lost."""
+    there = next(place for place in (out, *out.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise UsageError(f"--out {out}: {there} is a file. Name a folder; it is made if it is not there.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {out}: nothing can be written in {there}. Name another folder.")
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -178,13 +209,17 @@ def _lines(data: Mapping[str, Any]) -> list[str]:
     digits = 3 if data["judge"] == "hypervolume" else 2
     beside = list(rows[0]["other"])
     printed = any(row["published"] for row in rows)
-    head = ["strategy", data["judge"], *beside, "rank", "p", "evaluated", "twice", "repeated", "ms"]
+    seeds = len(data["seeds"])
+    without = any(row["answered"] < seeds for row in rows)
+    head = ["strategy", data["judge"], *(["answers"] if without else []), *beside]
+    head += ["rank", "p", "evaluated", "twice", "repeated", "ms"]
     lines = [[*head, "published"] if printed else head]
     for row in rows:
         p = row["p_random"]
         cells = [
             row["label"],
-            _spread(row["mean"], row["deviation"], digits),
+            _pair((row["mean"], row["deviation"]), digits),
+            *([f"{row['answered']} of {seeds}"] if without else []),
             *(_pair(row["other"][name], digits) for name in beside),
             f"{row['rank']:.2f}",
             "" if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}",
@@ -208,12 +243,10 @@ def _lines(data: Mapping[str, Any]) -> list[str]:
         "no difference to random search (Wilcoxon's signed-rank test, corrected by Holm); evaluations of each",
         "search, how many in all were of what had been evaluated before, and repeated proposals, which cost",
         "nothing; milliseconds of our own for each evaluation.",
+        *(_WITHOUT if without else ()),
     ]
 
 
-def _pair(values: Sequence[float], digits: int) -> str:
-    return _spread(values[0], values[1], digits)
-
-
-def _spread(mean: float, deviation: float, digits: int) -> str:
-    return f"{mean:.{digits}f}±{deviation:.{digits}f}"
+def _pair(values: Sequence[float | None], digits: int) -> str:
+    mean, deviation = values
+    return "none" if mean is None or deviation is None else f"{mean:.{digits}f}±{deviation:.{digits}f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,11 @@ class Curve:
         """Return the least loss until then; infinite before the first point."""
         return float(self.losses[self.at <= place].min(initial=np.inf))
 
+    def mean_until(self, place: float) -> float:
+        """Return the mean of the losses until then; infinite before the first point."""
+        until = self.losses[self.at <= place]
+        return float(until.mean()) if len(until) else math.inf
+
 
 StoppingRule = Callable[[Curve, Sequence[Curve]], bool]
 """Whether a training should end, by its own curve and those of all others, running ones too."""
@@ -38,10 +44,11 @@ StoppingRule = Callable[[Curve, Sequence[Curve]], bool]
 
 @dataclass(frozen=True)
 class MedianRule:
-    """Ends a training whose best loss is worse than the median of what others had by then (Golovin et al., 2017).
+    """Ends a training whose best loss is worse than the median of others' running means then (Golovin et al., 2017).
 
-    Others count as far as they came at least as far. Nothing ends before ``others`` of them did, nor with fewer than
-    ``points`` points of its own.
+    Its best is compared with means, as in Vizier: that is kinder than best against best, since a curve's mean lags
+    behind it. Others count as far as they came at least as far. Nothing ends before ``others`` of them did, nor with
+    fewer than ``points`` points of its own.
     """
 
     others: int = 5
@@ -52,7 +59,7 @@ class MedianRule:
         if len(curve.at) < self.points:
             return False
         now = curve.at[-1]
-        then = [other.best_until(now) for other in others if len(other.at) and other.at[-1] >= now]
+        then = [other.mean_until(now) for other in others if len(other.at) and other.at[-1] >= now]
         return len(then) >= self.others and curve.best_until(now) > float(np.median(then))
 
 

@@ -14,7 +14,8 @@ class Abilities:
 
     ``many_objectives``: losses of any length, else of length one. ``ranges``: real ranges, whose answers cannot be
     listed. ``conditionals``: decisions that are active in some architectures only. ``limits``: hard limits, with
-    trials that break one. Batches and results out of order are for every strategy.
+    trials that break one. Batches and results out of order are for every strategy. ``cells`` says that it takes none
+    but spaces with a cell, a call whose target declares its ``wiring``.
 
     Two words on how it works: ``fidelities``, it spends less than the full cost on most, and its constructor takes
     ``fidelity``, ``minimum``, ``maximum`` and ``eta``; ``deterministic``, it draws nothing, whatever the seed.
@@ -26,6 +27,7 @@ class Abilities:
     limits: bool = True
     fidelities: bool = False
     deterministic: bool = False
+    cells: bool = False
 
 
 def abilities_of(strategy: Any) -> Abilities:

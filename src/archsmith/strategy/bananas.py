@@ -12,9 +12,10 @@ import numpy as np
 from archsmith.errors import UsageError, nearest
 from archsmith.predictors import Ensemble, Fitted, cell_path_bits, decisions
 from archsmith.space import Arch, Space
+from archsmith.strategy.abilities import Abilities
 from archsmith.strategy.candidates import Candidates
 from archsmith.strategy.evidence import Evidence
-from archsmith.strategy.registry import Named
+from archsmith.strategy.registry import Named, require
 from archsmith.trial import Proposal, Trial
 
 __all__ = ["BANANAS", "NAMED"]
@@ -52,9 +53,20 @@ class BANANAS:
             )
         if min(self.initial, self.k, self.candidates, self.members, self.steps) < 1:
             raise UsageError(f"BANANAS needs counts of at least 1, not {self!r}.")
+        require(self, self.space)
         encoding = cell_path_bits(self.space) if self.encoding == "paths" else decisions(self.space)
         self._predictor = Ensemble(encoding, members=self.members, steps=self.steps)
         self._candidates = Candidates(self.space)
+
+    @property
+    def abilities(self) -> Abilities:
+        """Everything, except that there are paths in spaces with cells only."""
+        return Abilities(cells=self.encoding == "paths")
+
+    @property
+    def called(self) -> str:
+        """What a refusal calls it."""
+        return f"BANANAS over {self.encoding!r}"
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures that were never tried: random ones at first, then Thompson samples."""
@@ -85,4 +97,4 @@ class BANANAS:
         return self._evidence.fitted(self._predictor, 0.1, self.initial, self.k)
 
 
-NAMED = (Named("bananas", BANANAS), Named("bananas_paths", partial(BANANAS, encoding="paths")))
+NAMED = (Named("bananas", BANANAS), Named("bananas_paths", partial(BANANAS, encoding="paths"), Abilities(cells=True)))

@@ -11,9 +11,10 @@ import numpy as np
 from archsmith.errors import UsageError, nearest
 from archsmith.predictors import Fitted, GaussianProcess, Predictor, WeisfeilerLehman, cell_path_bits, decisions
 from archsmith.space import Arch, Space
+from archsmith.strategy.abilities import Abilities
 from archsmith.strategy.candidates import Candidates
 from archsmith.strategy.evidence import Evidence, expected_improvement, scheduled
-from archsmith.strategy.registry import Named
+from archsmith.strategy.registry import Named, require
 from archsmith.trial import Proposal, Trial
 
 __all__ = ["NAMED", "BayesianOptimization", "predictor_named"]
@@ -63,9 +64,20 @@ class BayesianOptimization:
                 f"BayesianOptimization needs initial >= 1, candidates >= 1 and refit > 0, not initial={self.initial}, "
                 f"candidates={self.candidates}, refit={self.refit}."
             )
+        require(self, self.space)
         model = self.model
         self._predictor = predictor_named(model, self.space) if isinstance(model, str) else model
         self._candidates = Candidates(self.space)
+
+    @property
+    def abilities(self) -> Abilities:
+        """Everything, except that there are paths and subtrees in spaces with cells only."""
+        return Abilities(cells=isinstance(self.model, str) and self.model in ("paths", "subtrees"))
+
+    @property
+    def called(self) -> str:
+        """What a refusal calls it."""
+        return f"BayesianOptimization over {self.model!r}"
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures that were never tried: random ones at first, then the most promising."""
@@ -99,6 +111,6 @@ class BayesianOptimization:
 
 NAMED = (
     Named("gp", BayesianOptimization),
-    Named("gp_paths", partial(BayesianOptimization, model="paths")),
-    Named("gp_subtrees", partial(BayesianOptimization, model="subtrees")),
+    Named("gp_paths", partial(BayesianOptimization, model="paths"), Abilities(cells=True)),
+    Named("gp_subtrees", partial(BayesianOptimization, model="subtrees"), Abilities(cells=True)),
 )

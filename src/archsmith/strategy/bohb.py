@@ -37,13 +37,14 @@ class BOHB:
     random_fraction: float = 1 / 3
     bandwidth_factor: float = 3.0
     min_bandwidth: float = 1e-3
+    rungs: tuple[float, ...] = ()
     _model: KernelDensity = field(init=False, repr=False, compare=False)
     _brackets: Brackets = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         settings = (self.share, self.samples, self.random_fraction, self.bandwidth_factor, self.min_bandwidth)
         self._model = KernelDensity(self.space, *settings)
-        self._brackets = hyper_band_brackets(self.fidelity, self.minimum, self.maximum, self.eta)
+        self._brackets = hyper_band_brackets(self.fidelity, self.minimum, self.maximum, self.eta, self.rungs)
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return what the open rung still needs; nothing while its last trials run."""

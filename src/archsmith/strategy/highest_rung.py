@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+from archsmith.errors import UsageError
 from archsmith.strategy.protocol import Strategy, fresh
 from archsmith.trial import Trial
 
-__all__ = ["HighestRung", "rising"]
+__all__ = ["HighestRung", "check_rungs", "given_rungs", "rising"]
 
 
 @dataclass
@@ -49,6 +53,22 @@ class HighestRung:
         elif trial.state in ("complete", "cached"):
             self._highest[first] = trial
             self._stale = True
+
+
+def check_rungs(name: str, fidelity: str, minimum: float, maximum: float, eta: float) -> None:
+    """Raise ``UsageError`` unless there is a fidelity, 0 < minimum <= maximum and eta > 1."""
+    if not (fidelity and 0 < minimum <= maximum < math.inf and 1 < eta < math.inf):
+        raise UsageError(
+            f"{name} needs a fidelity such as 'epochs', 0 < minimum <= maximum and eta > 1, not fidelity={fidelity!r}, "
+            f"minimum={minimum}, maximum={maximum}, eta={eta}."
+        )
+
+
+def given_rungs(rungs: Sequence[float]) -> tuple[float, ...]:
+    """Return rungs that a person gave, or none; raises ``UsageError`` unless they rise from above 0."""
+    if any(low >= high for low, high in pairwise((0.0, *rungs))):
+        raise UsageError(f"Rungs rise from above 0, such as rungs=(12, 36, 200), not {tuple(rungs)}.")
+    return tuple(rungs)
 
 
 def rising(minimum: float, maximum: float, eta: float) -> tuple[float, ...]:

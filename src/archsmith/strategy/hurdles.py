@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from archsmith.errors import UsageError
 from archsmith.space import Space
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.highest_rung import HighestRung, rising
+from archsmith.strategy.highest_rung import HighestRung, check_rungs, given_rungs, rising
 from archsmith.strategy.protocol import Strategy
 from archsmith.strategy.registry import Named
 from archsmith.strategy.regularized_evolution import RegularizedEvolution
+from archsmith.strategy.settings import around
 from archsmith.trial import Evaluate, Proposal, Trial
 
 __all__ = ["NAMED", "Hurdles"]
@@ -27,11 +27,11 @@ _FEW = 3  # the mean of one or two would be a hurdle that luck has set up
 class Hurdles:
     """Gives every proposal of ``strategy`` a small budget, and more for each hurdle it takes (So et al., 2019).
 
-    The levels are ``minimum``, ``minimum * eta``, ... and at last ``maximum`` of ``fidelity``. At first there is no
-    hurdle, so everything stays at the lowest. After every ``models`` new architectures a hurdle is set up at the
-    highest level reached so far: the mean loss of those that reached it, if three or more did. From then on, what does
-    better than the hurdle of its level goes on to the next one, as a new trial that resumes the old. So the search is
-    cheap while it knows little, and what is good is told from what is better later on.
+    The levels are ``minimum``, ``minimum * eta``, ... and at last ``maximum`` of ``fidelity``, or ``rungs``. At first
+    there is no hurdle, so everything stays at the lowest. After every ``models`` new architectures a hurdle is set up
+    at the highest level reached so far: the mean loss of those that reached it, if three or more did. From then on,
+    what does better than the hurdle of its level goes on to the next one, as a new trial that resumes the old. So the
+    search is cheap while it knows little, and what is good is told from what is better later on.
 
     The Evolved Transformer's search put tournaments inside (population 100, sample 30), and added a hurdle after each
     of a few thousand models. Compared with ``SuccessiveHalving`` more goes on, and late comers are judged by all that
@@ -44,6 +44,7 @@ class Hurdles:
     maximum: float = 9
     eta: float = 3
     models: int = 20
+    rungs: tuple[float, ...] = ()
     _inner: HighestRung = field(init=False, repr=False, compare=False)
     _hurdles: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
     _reached: dict[int, list[float]] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -51,11 +52,10 @@ class Hurdles:
     _due: dict[int, Proposal] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (0 < self.minimum <= self.maximum and self.eta > 1 and self.models >= 1):
-            raise UsageError(
-                f"Hurdles needs 0 < minimum <= maximum, eta > 1 and models >= 1, not minimum={self.minimum}, "
-                f"maximum={self.maximum}, eta={self.eta}, models={self.models}."
-            )
+        check_rungs("Hurdles", self.fidelity, self.minimum, self.maximum, self.eta)
+        if self.models < 1:
+            raise UsageError(f"Hurdles needs models >= 1, not models={self.models}.")
+        given_rungs(self.rungs)
         self._inner = HighestRung(self.strategy)
 
     @property
@@ -66,7 +66,7 @@ class Hurdles:
     @property
     def levels(self) -> tuple[float, ...]:
         """What is spent at each level, from the lowest to the highest."""
-        return rising(self.minimum, self.maximum, self.eta)
+        return tuple(self.rungs) or rising(self.minimum, self.maximum, self.eta)
 
     @property
     def hurdles(self) -> tuple[float, ...]:
@@ -81,7 +81,7 @@ class Hurdles:
             return going_on
         started = [t for t in running if t.proposal.resume is None]
         new = self._inner.current.ask(n - len(going_on), rng, started)
-        return [*going_on, *(replace(p, fidelity={**p.fidelity, self.fidelity: self.minimum}) for p in new)]
+        return [*going_on, *(replace(p, fidelity={**p.fidelity, self.fidelity: self.levels[0]}) for p in new)]
 
     def tell(self, trial: Trial) -> None:
         """Let the trial go on if it takes the hurdle of its level; set up the next hurdle when it is time."""
@@ -103,13 +103,13 @@ class Hurdles:
         self._inner.tell(trial)
 
     def _level(self, trial: Trial) -> int:
-        spent = trial.proposal.fidelity.get(self.fidelity, self.maximum)
         levels = self.levels
+        spent = trial.proposal.fidelity.get(self.fidelity, levels[-1])
         return min(range(len(levels)), key=lambda i: abs(levels[i] - spent))
 
 
-def _evolved(space: Space, strategy: Strategy | None = None, **settings: Any) -> Hurdles:
-    return Hurdles(RegularizedEvolution(space, 20, 5) if strategy is None else strategy, **settings)
+def _small(space: Space) -> RegularizedEvolution:
+    return RegularizedEvolution(space, 20, 5)
 
 
-NAMED = (Named("hurdles", _evolved, Abilities(many_objectives=False, fidelities=True)),)
+NAMED = (Named("hurdles", around(Hurdles, _small), Abilities(many_objectives=False, fidelities=True)),)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from archsmith.errors import UsageError
-from archsmith.space import Space
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.highest_rung import HighestRung
+from archsmith.strategy.highest_rung import HighestRung, check_rungs, given_rungs
 from archsmith.strategy.protocol import Strategy
 from archsmith.strategy.random_search import RandomSearch
 from archsmith.strategy.registry import Named
+from archsmith.strategy.settings import around
 from archsmith.trial import Evaluate, Proposal, Trial, order
 
 __all__ = ["NAMED", "Brackets", "HyperBand", "SynchronousHalving", "bracket_sizes", "hyper_band_brackets"]
@@ -104,17 +103,16 @@ def _levels(minimum: float, maximum: float, eta: float) -> tuple[float, ...]:
     return tuple(max(minimum, maximum / eta**i) for i in range(rungs, -1, -1))
 
 
-def _check(name: str, minimum: float, maximum: float, eta: float) -> None:
-    if not (0 < minimum <= maximum and eta > 1):
-        raise UsageError(
-            f"{name} needs 0 < minimum <= maximum and eta > 1, not minimum={minimum}, maximum={maximum}, eta={eta}."
-        )
+def hyper_band_brackets(
+    fidelity: str, minimum: float, maximum: float, eta: float, rungs: tuple[float, ...] = ()
+) -> Brackets:
+    """Return the brackets of HyperBand; raises ``UsageError`` unless 0 < minimum <= maximum and eta > 1.
 
-
-def hyper_band_brackets(fidelity: str, minimum: float, maximum: float, eta: float) -> Brackets:
-    """Return the brackets of HyperBand; raises ``UsageError`` unless 0 < minimum <= maximum and eta > 1."""
-    _check("HyperBand", minimum, maximum, eta)
-    levels, sizes = _levels(minimum, maximum, eta), bracket_sizes(maximum / minimum, eta)
+    With ``rungs`` those are the levels, and the brackets have the sizes of as many rungs that are ``eta`` apart.
+    """
+    check_rungs("HyperBand", fidelity, minimum, maximum, eta)
+    levels = given_rungs(rungs) or _levels(minimum, maximum, eta)
+    sizes = bracket_sizes(eta ** (len(levels) - 1), eta)
     return Brackets(tuple((levels[i:], size) for i, size in enumerate(sizes)), fidelity, eta)
 
 
@@ -124,8 +122,9 @@ class HyperBand:
 
     Bracket after bracket: the first starts the most architectures of ``strategy`` with the least of ``fidelity``, the
     last only a few at once with ``maximum``; their numbers are ``bracket_sizes``. When all of a rung ended, the best
-    ``floor(size / eta)`` of them are resumed with ``eta`` times as much. Workers wait for the last of a rung; see
-    ``SuccessiveHalving`` for a search that never waits. ``strategy`` is told each architecture's highest rung.
+    ``floor(size / eta)`` of them are resumed with ``eta`` times as much, or what the next of ``rungs`` says. Workers
+    wait for the last of a rung; see ``SuccessiveHalving`` for a search that never waits. ``strategy`` is told each
+    architecture's highest rung.
     """
 
     strategy: Strategy
@@ -133,12 +132,13 @@ class HyperBand:
     minimum: float = 1
     maximum: float = 9
     eta: float = 3
+    rungs: tuple[float, ...] = ()
     _inner: HighestRung = field(init=False, repr=False, compare=False)
     _brackets: Brackets = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._inner = HighestRung(self.strategy)
-        self._brackets = hyper_band_brackets(self.fidelity, self.minimum, self.maximum, self.eta)
+        self._brackets = hyper_band_brackets(self.fidelity, self.minimum, self.maximum, self.eta, self.rungs)
 
     @property
     def abilities(self) -> Abilities:
@@ -159,7 +159,7 @@ class HyperBand:
 class SynchronousHalving:
     """Starts ``number`` architectures, and lets the best ``1/eta`` of each rung go on (Jamieson and Talwalkar, 2016).
 
-    As one bracket of ``HyperBand``, again and again.
+    As one bracket of ``HyperBand``, again and again; ``rungs`` are its levels, if given.
     """
 
     strategy: Strategy
@@ -168,16 +168,17 @@ class SynchronousHalving:
     minimum: float = 1
     maximum: float = 9
     eta: float = 3
+    rungs: tuple[float, ...] = ()
     _inner: HighestRung = field(init=False, repr=False, compare=False)
     _brackets: Brackets = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check("SynchronousHalving", self.minimum, self.maximum, self.eta)
+        check_rungs("SynchronousHalving", self.fidelity, self.minimum, self.maximum, self.eta)
         if self.number < 1:
             raise UsageError(f"SynchronousHalving needs a number of at least 1, not {self.number}.")
         self._inner = HighestRung(self.strategy)
-        shape = (_levels(self.minimum, self.maximum, self.eta), self.number)
-        self._brackets = Brackets((shape,), self.fidelity, self.eta)
+        levels = given_rungs(self.rungs) or _levels(self.minimum, self.maximum, self.eta)
+        self._brackets = Brackets(((levels, self.number),), self.fidelity, self.eta)
 
     @property
     def abilities(self) -> Abilities:
@@ -194,15 +195,7 @@ class SynchronousHalving:
         self._inner.tell(trial)
 
 
-def _hyper_band(space: Space, strategy: Strategy | None = None, **settings: Any) -> HyperBand:
-    return HyperBand(RandomSearch(space) if strategy is None else strategy, **settings)
-
-
-def _synchronous(space: Space, strategy: Strategy | None = None, **settings: Any) -> SynchronousHalving:
-    return SynchronousHalving(RandomSearch(space) if strategy is None else strategy, **settings)
-
-
 NAMED = (
-    Named("hyperband", _hyper_band, Abilities(fidelities=True)),
-    Named("synchronous_halving", _synchronous, Abilities(fidelities=True)),
+    Named("hyperband", around(HyperBand, RandomSearch), Abilities(fidelities=True)),
+    Named("synchronous_halving", around(SynchronousHalving, RandomSearch), Abilities(fidelities=True)),
 )

@@ -71,4 +71,5 @@ def _common(a: Abilities, b: Abilities) -> Abilities:
         a.limits and b.limits,
         a.fidelities or b.fidelities,
         a.deterministic and b.deterministic,
+        a.cells or b.cells,
     )

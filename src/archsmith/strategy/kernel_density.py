@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from archsmith.errors import UsageError
 from archsmith.space import Answer, Arch, Decision, Space, valid, walk
@@ -25,13 +26,14 @@ _ABSENT = -1.0
 class KernelDensity:
     """Draws near good architectures and takes the draw with the best odds of good against bad (Falkner et al., 2018).
 
-    The results at the highest fidelity that has at least as many as there are decisions, and two more, are split: the
-    best ``share`` are good, the rest bad. Two multivariate kernel densities describe them: Gaussian for ranges,
-    Aitchison and Aitken's for choices, bandwidths by the normal reference rule and at least ``min_bandwidth``. Of
-    ``samples`` draws around good architectures, with bandwidths ``bandwidth_factor`` times as wide, the one with the
-    greatest ratio of densities is proposed; with probability ``random_fraction`` a random one is. An inactive decision
-    is a category of its own. Several objectives, limits and failures: good is what ``archsmith.trial.order`` puts
-    first.
+    The results at one fidelity are split: the best ``share`` are good, the rest bad, and each side is at least one more
+    than there are decisions; the highest fidelity that has enough for both is taken. Two multivariate kernel densities
+    describe them: Gaussian for ranges, Aitchison and Aitken's for choices, bandwidths by the normal reference rule and
+    at least ``min_bandwidth``. Of ``samples`` draws around good architectures the one with the greatest ratio of
+    densities is proposed; with probability ``random_fraction`` a random one is. A draw takes a range's answer from a
+    truncated normal distribution ``bandwidth_factor`` times as wide as the kernel, and keeps a choice's answer but for
+    the probability of its bandwidth, as the authors' program does. An inactive decision is a category of its own.
+    Several objectives, limits and failures: good is what ``archsmith.trial.order`` puts first.
     """
 
     space: Space
@@ -44,8 +46,13 @@ class KernelDensity:
     _tried: set[Arch] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (0 < self.share < 1 and self.samples >= 1 and 0 <= self.random_fraction <= 1 and self.min_bandwidth > 0):
-            raise UsageError(f"KernelDensity needs shares between 0 and 1 and at least one sample, not {self!r}.")
+        shares = 0 < self.share < 1 and 0 <= self.random_fraction <= 1
+        if not (shares and self.samples >= 1 and self.bandwidth_factor > 0 and self.min_bandwidth > 0):
+            raise UsageError(
+                "KernelDensity needs shares between 0 and 1, at least one sample and bandwidths above 0, not "
+                f"share={self.share}, random_fraction={self.random_fraction}, samples={self.samples}, "
+                f"bandwidth_factor={self.bandwidth_factor}, min_bandwidth={self.min_bandwidth}."
+            )
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures that were never tried."""
@@ -76,11 +83,11 @@ class KernelDensity:
         least = len(self.space.decisions) + 1
         for level in sorted(self._levels, reverse=True):
             trials = self._levels[level]
-            if len(trials) > least and any(t.usable for t in trials):
+            good = max(least, int(self.share * len(trials) + 1e-9))
+            bad = max(least, int((1 - self.share) * len(trials) + 1e-9))
+            if len(trials) >= good + least and any(t.usable for t in trials):
                 ranked = [t.arch for t in order(trials)]
-                good = max(least, int(self.share * len(ranked)))
-                bad = max(least, int((1 - self.share) * len(ranked)))
-                return ranked[:good], ranked[-bad:]
+                return ranked[:good], ranked[good : good + bad]
         return None
 
     def _drawn(self, good: list[Arch], bad: list[Arch], rng: np.random.Generator, taken: set[Arch]) -> Arch | None:
@@ -102,13 +109,12 @@ class KernelDensity:
 
     def _near(self, arch: Arch, steps: dict[str, float], rng: np.random.Generator) -> Arch:
         def decide(decision: Decision) -> Answer:
-            width = steps[decision.key] * self.bandwidth_factor
+            width = steps[decision.key]
             if decision.key not in arch:
                 return decision.sample(rng)
             if decision.kind in ("integer", "real"):
-                unit = decision.unit(arch[decision.key]) + width * float(rng.standard_normal())
-                return decision.at(min(max(unit, 0.0), 1.0))
-            return decision.sample(rng) if rng.random() < min(width, 1.0) else remembered(decision, arch, rng)
+                return decision.at(_truncated(decision.unit(arch[decision.key]), width * self.bandwidth_factor, rng))
+            return decision.sample(rng) if rng.random() < width else remembered(decision, arch, rng)
 
         return walk(self.space, decide)
 
@@ -116,6 +122,13 @@ class KernelDensity:
         widths = 1.06 * codes.std(0) * len(codes) ** (-1.0 / (4 + len(decisions)))
         most = [1.0 if d.kind in ("integer", "real") else (d.size - 1) / d.size for d in decisions]
         return np.asarray(np.clip(widths, self.min_bandwidth, np.array(most)))
+
+
+def _truncated(mean: float, deviation: float, rng: np.random.Generator) -> float:
+    """Return a number from a normal distribution between 0 and 1, where its mean is, without those beyond."""
+    below, above = float(ndtr(-mean / deviation)), float(ndtr((1.0 - mean) / deviation))
+    drawn = mean + deviation * float(ndtri(below + (above - below) * float(rng.random())))
+    return min(max(drawn, 0.0), 1.0)  # only what is lost by rounding
 
 
 def _code(decision: Decision, arch: Arch) -> float:

@@ -137,10 +137,11 @@ def learner(
     Raises ``UsageError`` for what makes no sense.
     """
     step = default_rate(policy) if rate is None else rate
-    if not (step > 0 and 0 <= momentum < 1 and window >= 1):
+    if not (step > 0 and 0 <= momentum < 1 and min(hidden, bins, window, tries) >= 1 and seed >= 0):
         raise UsageError(
-            f"A policy is learned with rate > 0, momentum in 0..1 (without 1) and window >= 1, not rate={rate}, "
-            f"momentum={momentum}, window={window}."
+            "A policy is learned with rate > 0, momentum in 0..1 (without 1), hidden, bins, window and tries >= 1 and "
+            f"seed >= 0, not rate={rate}, momentum={momentum}, hidden={hidden}, bins={bins}, window={window}, "
+            f"tries={tries}, seed={seed}."
         )
     made = make_policy(policy, hidden, seed)
     return Learner(space, made, Categories(bins), Adam(step), Rewards(momentum), Feasibility(window), tries)

@@ -44,7 +44,7 @@ class NSGA2:
     _tried: set[Arch] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.population < 2 or not 0 <= self.crossover <= 1 or not 0 < (self.mutation or 1) <= 1 or self.eta < 0:
+        if self.population < 2 or not 0 <= self.crossover <= 1 or not _chance(self.mutation) or self.eta < 0:
             raise UsageError(
                 "NSGA2 needs population >= 2, crossover in 0..1, mutation above 0 and up to 1, and eta >= 0, not "
                 f"population={self.population}, crossover={self.crossover}, mutation={self.mutation}, eta={self.eta}."
@@ -84,6 +84,10 @@ class NSGA2:
         a, b = rng.integers(len(self._parents), size=2).tolist()
         winner: Trial = self._parents[a if self._ranked[a] <= self._ranked[b] else b]
         return winner.arch
+
+
+def _chance(mutation: float | None) -> bool:
+    return mutation is None or 0 < mutation <= 1
 
 
 def nondominated_ranks(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -13,13 +14,35 @@ import numpy as np
 
 from archsmith.errors import MissingExtra, SpaceError, UsageError, nearest
 from archsmith.space import Answer, Arch, Decision, Space, valid, walk
+from archsmith.strategy.abilities import Abilities
 from archsmith.strategy.registry import Named
+from archsmith.strategy.settings import check_settings
 from archsmith.strategy.untried import distinct
 from archsmith.trial import Evaluate, Objective, Proposal, Trial
 
 __all__ = ["NAMED", "SAMPLERS", "OptunaSampler", "export_to_optuna"]
 
 SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc")
+# Optuna's CMA-ES raises at the first ask of a study of several objectives; the other samplers take any number.
+_ABILITIES = {name: Abilities(many_objectives=name != "cmaes") for name in SAMPLERS}
+_CLASSES = {
+    "tpe": "TPESampler",
+    "gp": "GPSampler",
+    "cmaes": "CmaEsSampler",
+    "nsga2": "NSGAIISampler",
+    "nsga3": "NSGAIIISampler",
+    "qmc": "QMCSampler",
+}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "tpe": {"constant_liar": True},
+    "cmaes": {"warn_independent_sampling": False},
+    "nsga2": {"population_size": 20},
+    "nsga3": {"population_size": 20},
+    "qmc": {"scramble": True, "warn_independent_sampling": False},
+}
+# What the adapter settles. With a margin Optuna notes a point of its own for each trial, and would learn from that
+# instead of from what was tried.
+_OURS = ("seed", "constraints_func", "with_margin", "warn_independent_sampling")
 _TRIES = 5
 _PICKS = 4096
 
@@ -37,11 +60,31 @@ def _optuna() -> Any:
     return optuna
 
 
+@cache
+def _class(sampler: str) -> Any:
+    """Return Optuna's class of a sampler."""
+    kind: Any = getattr(_optuna().samplers, _CLASSES[sampler])
+    if sampler != "cmaes":
+        return kind
+
+    class CmaEsSampler(kind):  # type: ignore[misc]
+        """Optuna's, except that it draws the same however many trials were asked for before without a result."""
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+            unnumbered = copy(trial)
+            unnumbered.number = 0  # it is added to the seed
+            return super().sample_relative(study, unnumbered, search_space)
+
+    return CmaEsSampler
+
+
 @dataclass
 class OptunaSampler:
     """Asks one of Optuna's samplers: ``tpe``, ``gp``, ``cmaes``, ``nsga2``, ``nsga3`` or ``qmc`` (Akiba et al., 2019).
 
-    Decisions are asked by name as the space is walked, so conditionals are Optuna's own; an option is a category. The
+    Decisions are asked by name as the space is walked, so conditionals are Optuna's own; an option is a category.
+    ``cmaes`` takes one objective, and draws categories at random whatever was told, so there an option is asked by its
+    place among the options: an order is assumed, and it is of use where the options have one, such as widths. The
     sampler's study is built from what was told; a sampler is seeded by the generator that is handed in for each ask,
     and what is running counts as running. What samplers keep between trials (generations, populations) is rehearsed as
     trials are told. ``settings`` are passed to the sampler's constructor. A proposal that was tried is drawn again, at
@@ -63,6 +106,7 @@ class OptunaSampler:
         if self.sampler not in SAMPLERS:
             raise UsageError(f"Optuna has no sampler {self.sampler!r} here. {nearest(self.sampler, SAMPLERS)}")
         _optuna()
+        self._check_settings()
         if self.sampler == "cmaes":
             try:
                 import cmaes  # noqa: F401
@@ -76,6 +120,16 @@ class OptunaSampler:
                     f"Decision {decision.key!r} has {decision.size:,} answers, too many categories for Optuna. "
                     "Use the strategy 'archsmith' or 'evolution'."
                 )
+
+    @property
+    def abilities(self) -> Abilities:
+        """Those of the sampler: ``cmaes`` takes one objective, the others any number."""
+        return _ABILITIES[self.sampler]
+
+    @property
+    def called(self) -> str:
+        """What a refusal calls it: the class alone would be that of samplers that can, too."""
+        return f"OptunaSampler {self.sampler!r}"
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures that were never tried."""
@@ -93,7 +147,7 @@ class OptunaSampler:
         for _ in range(n + _TRIES):
             trial = study.ask()
             open_.append(trial)
-            arch = walk(self.space, partial(_suggested, trial))
+            arch = walk(self.space, partial(_suggested, trial, self._ordered))
             if arch not in taken and valid(self.space, arch):
                 chosen.setdefault(arch)
             if len(chosen) == n:
@@ -109,6 +163,19 @@ class OptunaSampler:
         if trial.usable or trial.broken:
             self._told.append(trial)
 
+    @property
+    def _ordered(self) -> bool:
+        return self.sampler == "cmaes"
+
+    def _check_settings(self) -> None:
+        """Raise ``UsageError`` for settings that the sampler does not have, or does not take."""
+        kind = _class(self.sampler)
+        check_settings(f"Optuna's {kind.__name__}", kind, self.settings, _OURS)
+        try:
+            self._made(0)
+        except (TypeError, ValueError, AssertionError) as error:
+            raise UsageError(f"Optuna's {kind.__name__} refuses the settings {dict(self.settings)}: {error}") from error
+
     def _made(self, seed: int) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", _optuna().exceptions.ExperimentalWarning)
@@ -120,17 +187,7 @@ class OptunaSampler:
         return made
 
     def _sampler(self, seed: int) -> Any:
-        samplers, settings = _optuna().samplers, dict(self.settings)
-        if self.sampler == "qmc":
-            return samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False, **settings)
-        if self.sampler == "tpe":
-            return samplers.TPESampler(seed=seed, **{"constant_liar": True, **settings})
-        if self.sampler == "gp":
-            return samplers.GPSampler(seed=seed, **settings)
-        if self.sampler == "cmaes":
-            return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False, **settings)
-        kind = samplers.NSGAIISampler if self.sampler == "nsga2" else samplers.NSGAIIISampler
-        return kind(seed=seed, **{"population_size": 20, **settings})
+        return _class(self.sampler)(seed=seed, **{**_DEFAULTS.get(self.sampler, {}), **self.settings})
 
     def _sequence(self, before: Sequence[Trial], seed: int) -> Any:
         """Return a study whose next trial is the next point of one sequence, scrambled by its first architecture."""
@@ -166,7 +223,7 @@ class OptunaSampler:
         values = [v if math.isfinite(v) else 1e9 for v in (trial.losses or (math.inf,))][: len(study.directions)]
         values += [1e9] * (len(study.directions) - len(values))
         if self.sampler in ("tpe", "gp"):  # these only look at results
-            params, distributions = _described(self.space, trial.arch)
+            params, distributions = _described(self.space, trial.arch, self._ordered)
             known = optuna.trial.create_trial(params=params, distributions=distributions, values=values)
             known.set_constraint("limits", min(trial.violation, 1e9))
             study.add_trial(known)
@@ -184,40 +241,47 @@ class OptunaSampler:
 
     def _rehearsed(self, study: Any, arch: Arch) -> Any:
         """Return a trial that asked for just this architecture."""
-        study.enqueue_trial(_described(self.space, arch)[0])
+        study.enqueue_trial(_described(self.space, arch, self._ordered)[0])
         trial = study.ask()
         _ = trial.relative_params  # samplers note here which generation a trial is of, and only when they are asked
-        walk(self.space, partial(_suggested, trial))
+        walk(self.space, partial(_suggested, trial, self._ordered))
         return trial
 
 
-def _distribution(decision: Decision) -> Any:
+def _distribution(decision: Decision, ordered: bool = False) -> Any:
+    """Return what Optuna is asked for; a choice or pick is the place of its answer, a category unless ``ordered``."""
     distributions = _optuna().distributions
     if decision.kind == "real":
         return distributions.FloatDistribution(decision.low, decision.high, log=decision.log)
     if decision.kind == "integer":
         log = decision.log and decision.low >= 1
         return distributions.IntDistribution(int(decision.low), int(decision.high), log=log)
+    if ordered:
+        return distributions.IntDistribution(0, int(decision.size) - 1)
     return distributions.CategoricalDistribution(list(range(int(decision.size))))
 
 
-def _suggested(trial: Any, decision: Decision) -> Answer:
+def _suggested(trial: Any, ordered: bool, decision: Decision) -> Answer:
     """Return the answer that an Optuna trial gives; choices and picks are asked by the place of their answer."""
-    wanted = _distribution(decision)
+    wanted = _distribution(decision, ordered)
     if decision.kind == "real":
         return float(trial.suggest_float(decision.key, wanted.low, wanted.high, log=wanted.log))
     if decision.kind == "integer":
         return int(trial.suggest_int(decision.key, wanted.low, wanted.high, log=wanted.log))
-    place: int = trial.suggest_categorical(decision.key, wanted.choices)
+    place: int = (
+        trial.suggest_int(decision.key, wanted.low, wanted.high)
+        if ordered
+        else trial.suggest_categorical(decision.key, wanted.choices)
+    )
     return list(decision.answers())[place]
 
 
-def _described(space: Space, arch: Arch) -> tuple[dict[str, Any], dict[str, Any]]:
+def _described(space: Space, arch: Arch, ordered: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return an architecture as Optuna's parameters and their distributions."""
     params, distributions = {}, {}
     for key, answer in arch.items():
         decision = space.decisions[key]
-        distributions[key] = _distribution(decision)
+        distributions[key] = _distribution(decision, ordered)
         params[key] = answer if decision.kind in ("integer", "real") else _place(decision, answer)
     return params, distributions
 
@@ -279,11 +343,14 @@ def _written(optuna: Any, space: Space, trial: Trial, objectives: Sequence[Objec
 
 
 # Under the names by which the field knows them; those that Archsmith has of its own are Optuna's by their first word.
-NAMED = (
-    Named("tpe", OptunaSampler),
-    Named("optuna_gp", partial(OptunaSampler, sampler="gp")),
-    Named("cmaes", partial(OptunaSampler, sampler="cmaes")),
-    Named("optuna_nsga2", partial(OptunaSampler, sampler="nsga2")),
-    Named("nsga3", partial(OptunaSampler, sampler="nsga3")),
-    Named("qmc", partial(OptunaSampler, sampler="qmc")),
+NAMED = tuple(
+    Named(name, partial(OptunaSampler, sampler=sampler), _ABILITIES[sampler])
+    for name, sampler in (
+        ("tpe", "tpe"),
+        ("optuna_gp", "gp"),
+        ("cmaes", "cmaes"),
+        ("optuna_nsga2", "nsga2"),
+        ("nsga3", "nsga3"),
+        ("qmc", "qmc"),
+    )
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from archsmith.errors import UsageError
 from archsmith.trial import Proposal, Trial, leaders, order
 
 __all__ = ["Recommends", "Strategy", "fresh", "recommended"]
@@ -60,9 +61,15 @@ class Recommends(Protocol):
 
 
 def fresh(strategy: Strategy) -> Strategy:
-    """Return a strategy with the same arguments that was told nothing."""
+    """Return a strategy with the same arguments that was told nothing; raises ``UsageError`` for what is none."""
     given: Any = strategy
-    made: Strategy = replace(given)
+    if not (is_dataclass(given) and not isinstance(given, type) and hasattr(given, "ask") and hasattr(given, "tell")):
+        raise UsageError(
+            f"What is wrapped must be a strategy, a dataclass that was made, with ask and tell, not {given!r}. "
+            "archsmith.strategy.make(name, space) makes one by its name."
+        )
+    unknown: Any = given
+    made: Strategy = replace(unknown)
     return made
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from archsmith.errors import UsageError
 from archsmith.space import Arch, Space
 from archsmith.strategy.registry import Named
 from archsmith.strategy.untried import distinct
@@ -26,6 +27,10 @@ class RandomSearch:
     space: Space
     tries: int = 100
     _tried: set[Arch] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.tries < 1:
+            raise UsageError(f"RandomSearch needs tries >= 1, not {self.tries}.")
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return up to ``n`` architectures that were never tried."""

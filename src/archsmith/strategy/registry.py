@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import pkgutil
 from collections.abc import Callable, Iterator
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from archsmith.errors import SpaceError, UsageError, nearest
-from archsmith.space import Space, always_asked
+from archsmith.space import Space, always_asked, wirings
 from archsmith.strategy.abilities import Abilities, abilities_of
 from archsmith.strategy.protocol import Strategy
+from archsmith.strategy.settings import check_settings
 
 __all__ = ["Named", "everything", "find", "make", "names", "require"]
 
@@ -68,15 +68,17 @@ def find(name: str) -> Named:
 
 
 def make(name: str, space: Space, **settings: Any) -> Strategy:
-    """Return a new strategy by its short name; raises ``UsageError`` for a name or setting that there is not."""
+    """Return a new strategy by its short name.
+
+    Raises ``UsageError`` for a name or setting that there is not, and for a value that a setting does not take.
+    """
     named = find(name)
-    parameters = inspect.signature(named.make).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        allowed = [p for p in parameters if p != "space"]
-        for setting in settings:
-            if setting not in allowed:
-                raise UsageError(f"The strategy {name!r} has no setting {setting!r}. {nearest(setting, allowed)}")
-    return named.make(space, **settings)
+    check_settings(f"The strategy {name!r}", named.make, settings)
+    try:
+        return named.make(space, **settings)
+    except (TypeError, ValueError, OverflowError) as error:  # what no check of its own has caught
+        given = ", ".join(f"{key}={value!r}" for key, value in settings.items()) or "its default settings"
+        raise UsageError(f"The strategy {name!r} cannot be made with {given}: {error}") from error
 
 
 def require(strategy: Any, space: Space | None = None, *, objectives: int = 1, limits: bool = False) -> None:
@@ -87,27 +89,40 @@ def require(strategy: Any, space: Space | None = None, *, objectives: int = 1, l
     space, ``UsageError`` for the rest.
     """
     able = abilities_of(strategy)
+
+    def unfit(other: Abilities) -> bool:
+        return _lacks(other, objectives, limits) or (space is not None and bool(_beyond(other, space)))
+
     if objectives > 1 and not able.many_objectives:
-        raise UsageError(_refusal(strategy, "many_objectives", f"one objective, and this search has {objectives}"))
+        raise UsageError(_refusal(strategy, unfit, f"one objective, and this search has {objectives}"))
     if limits and not able.limits:
-        raise UsageError(_refusal(strategy, "limits", "no limits, and this search has some"))
-    if space is None:
-        return
+        raise UsageError(_refusal(strategy, unfit, "no limits, and this search has some"))
+    if space is not None and (what := _beyond(able, space)):
+        raise SpaceError(_refusal(strategy, unfit, what))
+
+
+def _lacks(able: Abilities, objectives: int, limits: bool) -> bool:
+    return (objectives > 1 and not able.many_objectives) or (limits and not able.limits)
+
+
+def _beyond(able: Abilities, space: Space) -> str:
+    """Return what is handled where the space has something else; empty where it can be handled."""
     if not able.ranges:
         real = next((key for key, d in space.decisions.items() if d.size == math.inf), None)
         if real is not None:
-            what = f"decisions whose answers can be listed, and {real!r} is a real range"
-            raise SpaceError(_refusal(strategy, "ranges", what))
+            return f"decisions whose answers can be listed, and {real!r} is a real range"
     if not able.conditionals:
         sometimes = sorted(set(space.decisions) - always_asked(space))
         if sometimes:
-            what = f"decisions that are always asked, and {sometimes[0]!r} is asked in some architectures only"
-            raise SpaceError(_refusal(strategy, "conditionals", what))
+            return f"decisions that are always asked, and {sometimes[0]!r} is asked in some architectures only"
+    if able.cells and not wirings(space):
+        return "spaces with a cell (a call whose target declares its `wiring`), and this one has none"
+    return ""
 
 
-def _refusal(strategy: Any, ability: str, what: str) -> str:
-    others = sorted(named.name for named in everything() if getattr(named.abilities, ability))
-    called = strategy.name if isinstance(strategy, Named) else type(strategy).__name__
+def _refusal(strategy: Any, unfit: Callable[[Abilities], bool], what: str) -> str:
+    others = sorted(named.name for named in everything() if not unfit(abilities_of(named)))
+    called = strategy.name if isinstance(strategy, Named) else getattr(strategy, "called", type(strategy).__name__)
     return f"{called} handles {what}. These can: {', '.join(others)}."
 
 

@@ -6,17 +6,15 @@ from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from archsmith.errors import UsageError
-from archsmith.space import Space
 from archsmith.strategy.abilities import Abilities, abilities_of
-from archsmith.strategy.highest_rung import HighestRung, rising
+from archsmith.strategy.highest_rung import HighestRung, check_rungs, given_rungs, rising
 from archsmith.strategy.protocol import Strategy
 from archsmith.strategy.registry import Named
 from archsmith.strategy.regularized_evolution import RegularizedEvolution
+from archsmith.strategy.settings import around
 from archsmith.trial import Evaluate, Proposal, Trial, order
 
 __all__ = ["NAMED", "SuccessiveHalving"]
@@ -63,10 +61,10 @@ class _Rung:
 class SuccessiveHalving:
     """Gives every proposal of ``strategy`` a small budget, and the best of them more (ASHA; Li et al., 2020).
 
-    The rungs are ``minimum``, ``minimum * eta``, ... and at last ``maximum`` of ``fidelity``. A trial is promoted as
-    soon as it is among the best ``1/eta`` of its rung *as completed so far*, the highest rung first; otherwise
-    ``strategy`` is asked for something new. There is no barrier, so no worker waits. A promotion is a new trial that
-    resumes the old one's checkpoint; whatever becomes of it, the old one is not promoted again.
+    The rungs are ``minimum``, ``minimum * eta``, ... and at last ``maximum`` of ``fidelity``, or ``rungs``. A trial is
+    promoted as soon as it is among the best ``1/eta`` of its rung *as completed so far*, the highest rung first;
+    otherwise ``strategy`` is asked for something new. There is no barrier, so no worker waits. A promotion is a new
+    trial that resumes the old one's checkpoint; whatever becomes of it, the old one is not promoted again.
 
     ``strategy`` is told of each architecture's highest rung only; see ``HighestRung``.
     """
@@ -76,15 +74,12 @@ class SuccessiveHalving:
     minimum: float = 1
     maximum: float = 9
     eta: float = 3
+    rungs: tuple[float, ...] = ()
     _inner: HighestRung = field(init=False, repr=False, compare=False)
     _rungs: dict[float, _Rung] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (0 < self.minimum <= self.maximum and self.eta > 1):
-            raise UsageError(
-                f"SuccessiveHalving needs 0 < minimum <= maximum and eta > 1, not minimum={self.minimum}, "
-                f"maximum={self.maximum}, eta={self.eta}."
-            )
+        check_rungs("SuccessiveHalving", self.fidelity, self.minimum, self.maximum, self.eta)
         self._inner = HighestRung(self.strategy)
         self._rungs = {level: _Rung() for level in self.levels}
 
@@ -96,7 +91,7 @@ class SuccessiveHalving:
     @property
     def levels(self) -> tuple[float, ...]:
         """What is spent at each rung, from the lowest to the highest."""
-        return rising(self.minimum, self.maximum, self.eta)
+        return given_rungs(self.rungs) or rising(self.minimum, self.maximum, self.eta)
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial]) -> Sequence[Proposal]:
         """Return promotions as far as there are any, then proposals of the wrapped strategy at the lowest rung."""
@@ -115,7 +110,7 @@ class SuccessiveHalving:
             for rung in self._rungs.values():
                 rung.promoted(resumed)
         if trial.state != "infeasible":  # never run: it does not widen the eta'th of those that were
-            spent = trial.proposal.fidelity.get(self.fidelity, self.maximum)
+            spent = trial.proposal.fidelity.get(self.fidelity, max(self._rungs))
             self._rungs[min(self._rungs, key=lambda level: abs(level - spent))].enter(trial)
         self._inner.tell(trial)
 
@@ -129,8 +124,4 @@ class SuccessiveHalving:
         ]
 
 
-def _halving(space: Space, strategy: Strategy | None = None, **settings: Any) -> SuccessiveHalving:
-    return SuccessiveHalving(RegularizedEvolution(space) if strategy is None else strategy, **settings)
-
-
-NAMED = (Named("halving", _halving, Abilities(fidelities=True)),)
+NAMED = (Named("halving", around(SuccessiveHalving, RegularizedEvolution), Abilities(fidelities=True)),)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from archsmith.errors import DataError, MissingExtra, UsageError, nearest
 from archsmith.space import Answer
-from archsmith.tables.table import Table
+from archsmith.tables.table import Table, combination_codes
 
 __all__ = ["METRIC_WORDS", "read_table"]
 
@@ -24,6 +24,8 @@ METRIC_WORDS = frozenset(
     "accuracy acc error loss score auc f1 rmse mae mse r2 perplexity latency energy memory params macs flops size "
     "seconds time cost runtime".split()
 )
+# What pandas calls the row numbers that it writes beside the columns, in CSV, read again, and in Parquet.
+_INDEX = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 _WORD = re.compile(r"[a-z]+\d?|\d+")
 
 
@@ -67,16 +69,21 @@ def read_table(
     levels, at = _levels(file, fidelity)
     repeats, again = _distinct(file, repeat)
     # Rows of one architecture at several levels, or measured several times, are one row of the table.
-    codes = np.ravel_multi_index(tuple(places.T), tuple(len(c) for c in choices.values()))
-    _refuse_repeated(file, named, apart, np.stack([codes, at, again], axis=1))
+    codes = combination_codes(places, [len(c) for c in choices.values()])
     known, first, rows = np.unique(codes, return_index=True, return_inverse=True)
+    keys = np.stack([rows.reshape(-1), at, again], axis=1)
+    _refuse_repeated(file, named, apart, keys)
+    _refuse_incomplete(file, named, apart, (len(known), len(levels), repeats), keys)
     columns = {}
     for name, column in values.items():
         cube = np.full((len(known), len(levels), repeats), np.nan)
         cube[rows, at, again] = column
         columns[name] = cube
-    _refuse_incomplete(file, named, apart, (len(known), len(levels), repeats), np.stack([rows, at, again], axis=1))
-    lines = [file.lines[i] for i in first]
+    last = np.zeros(len(known), dtype=np.int64)
+    np.maximum.at(last, rows.reshape(-1), np.arange(len(file.lines)))
+    lines = [
+        file.lines[i] for i in last.tolist()
+    ]  # what is missing would stand after the last row of what comes before
     return Table(str(path), choices, places[first], columns, levels, lines)
 
 
@@ -105,6 +112,9 @@ def _csv(path: Path) -> _File:
     for row, line in zip(rows[1:], lines[1:], strict=True):
         if len(row) != len(names):
             raise DataError(f"{path}: row {line} has {len(row)} values, and the first line has {len(names)} names.")
+    unnamed = [str(place) for place, name in enumerate(names, 1) if not name]
+    if len(unnamed) > 1:
+        raise DataError(f"{path}: columns {' and '.join(unnamed)} have no name. Give each column its own name.")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: two columns are named {twice[0]!r}. Give each column its own name.")
@@ -150,6 +160,14 @@ def _roles(
     both = sorted({*named, *apart} & set(results)) + sorted(set(named) & set(apart))
     if both:
         raise UsageError(f"{file.path}: the column {both[0]!r} cannot be two things at once.")
+    index = next((name for name in (*named, *results) if _INDEX.fullmatch(name)), None)
+    if index is not None:
+        place = list(file.columns).index(index) + 1
+        called = f"is called {index!r}" if index else "has no name"
+        raise DataError(
+            f"{file.path}: column {place} {called}, so it is probably the row numbers of a pandas table, which are no "
+            "decision. Write the file without them, table.to_csv(path, index=False), or give the column a name."
+        )
     if not named or not results:
         raise UsageError(
             f"{file.path}: which columns are decisions and which are metrics cannot be told from the names "

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from archsmith.errors import DataError, UsageError, nearest
 from archsmith.space import Answer, Arch, Space, call, choice, graph
 
-__all__ = ["Table", "mean"]
+__all__ = ["Table", "combination_codes", "mean"]
 
-_SHOWN = 3
+# Of what is missing so many combinations are named, and of each so many decisions.
+_SHOWN, _FEW = 3, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +30,8 @@ class Table:
     NaN where it was not. ``lines`` are the numbers by which people know the rows, such as lines of a file. Where the
     decisions are the operations on a cell's edges, ``wiring`` holds the nodes ``(from, to)`` that each of them joins.
 
-    Raises ``DataError`` with the row's number for a row that is there twice, and with the combination for one that
-    is missing.
+    Raises ``DataError`` with the row's number for a row that is there twice, and with the combination and the row after
+    which it would stand for one that is missing.
     """
 
     name: str
@@ -45,17 +46,16 @@ class Table:
 
     def __post_init__(self) -> None:
         steps, stride = [], math.prod(len(o) for o in self.options.values())
-        codes = np.zeros(len(self.answers), dtype=np.int64)
-        for (key, options), column in zip(self.options.items(), self.answers.T, strict=True):
+        for key, options in self.options.items():
             stride //= len(options)
             steps.append((key, {answer: place * stride for place, answer in enumerate(options)}))
-            codes += column.astype(np.int64) * stride
-        rows = np.full(math.prod(len(o) for o in self.options.values()), -1, dtype=np.int64)
-        rows[codes[::-1]] = np.arange(len(codes))[::-1]  # the first of equals stays
-        object.__setattr__(self, "_rows", rows)
         object.__setattr__(self, "_steps", tuple(steps))
-        self._refuse_repeated(codes)
-        self._refuse_missing()
+        codes = combination_codes(self.answers, [len(o) for o in self.options.values()])
+        # Not by an array of all combinations before it is known that each has a row: a few dozen decisions have 2**34.
+        known, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+        self._refuse_repeated(first[inverse.reshape(-1)])
+        self._refuse_missing(known, first)
+        object.__setattr__(self, "_rows", first)
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -64,7 +64,11 @@ class Table:
     def space(self) -> Space:
         """The space of the table: one choice for each decision, under its name."""
         choices = {key: choice(*options, name=key) for key, options in self.options.items()}
-        return Space(cell=call(graph, tuple(self.wiring), *choices.values())) if self.wiring else Space(**choices)
+        if self.wiring:
+            return Space(cell=call(graph, tuple(self.wiring), *choices.values()))
+        if "valid" in choices:  # a space takes this word for a constraint; decisions go by their own names anyway
+            choices = {f"decision {key}": asked for key, asked in choices.items()}
+        return Space(**choices)
 
     def row(self, arch: Mapping[str, Answer]) -> int:
         """Return the row of an architecture; raises ``UsageError`` for answers that the table does not know."""
@@ -115,33 +119,58 @@ class Table:
     def _said(self, row: int) -> str:
         return f"row {self.lines[row] if len(self.lines) else row}"
 
-    def _refuse_repeated(self, codes: NDArray[np.int64]) -> None:
-        twice = np.flatnonzero(self._rows[codes] != np.arange(len(codes)))
+    def _refuse_repeated(self, first: NDArray[np.int64]) -> None:
+        """Refuse rows that are not the ``first`` [rows] of their combination."""
+        twice = np.flatnonzero(first != np.arange(len(first)))
         if len(twice):
             row = int(twice[0])
             more = f", and {len(twice) - 1:,} more rows like it" if len(twice) > 1 else ""
             raise DataError(
-                f"{self.name}: {self._said(row)} repeats {self._said(int(self._rows[codes[row]]))}: "
+                f"{self.name}: {self._said(row)} repeats {self._said(int(first[row]))}: "
                 f"{_shown(self.arch(row))}{more}. Keep one of them."
             )
 
-    def _refuse_missing(self) -> None:
-        missing = np.flatnonzero(self._rows < 0)
-        if not len(missing):
+    def _refuse_missing(self, known: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        """Refuse combinations without a row; ``known`` are the codes of those with one, ascending, in ``rows``."""
+        whole = math.prod(len(o) for o in self.options.values())
+        missing = whole - len(known)
+        if not missing:
             return
-        examples = []
-        for code in missing[:_SHOWN].tolist():
-            answers = {}
-            for key, places in self._steps:
-                answers[key] = next(a for a, place in reversed(places.items()) if place <= code)
-                code -= places[answers[key]]
-            examples.append(_shown(answers))
-        others = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
+        wanted = _SHOWN if len(self.options) <= _FEW else 1
+        examples: list[str] = []
+        expected = 0
+        for place, code in enumerate([*known.tolist(), whole]):
+            for lacking in range(expected, min(code, expected + wanted - len(examples))):
+                where = f"after {self._said(int(rows[place - 1]))}" if place else f"before {self._said(int(rows[0]))}"
+                examples.append(f"{_shown(self._answers(lacking))} ({where})")
+            if len(examples) == wanted:
+                break
+            expected = code + 1
+        others = f" and {_count(missing - len(examples))} more" if missing > len(examples) else ""
         raise DataError(
-            f"{self.name}: of {len(self._rows):,} combinations of options {len(missing):,} have no row: "
-            f"{'; '.join(examples)}{others}. A table must hold every combination; the last row is "
-            f"{self._said(len(self) - 1)}. Say which columns are decisions if some of these are results."
+            f"{self.name}: of {_count(whole)} combinations of options {_count(missing)} have no row. In the order of "
+            f"options they would stand at: {'; '.join(examples)}{others}. A table must hold every combination. Add "
+            "the rows, or say which columns are decisions if some of these are results."
         )
+
+    def _answers(self, code: int) -> dict[str, Answer]:
+        answers = {}
+        for key, places in self._steps:
+            answers[key] = next(a for a, place in reversed(places.items()) if place <= code)
+            code -= places[answers[key]]
+        return answers
+
+
+def combination_codes(places: NDArray[np.integer[Any]], sizes: Sequence[int]) -> NDArray[Any]:
+    """Return the number of each row's combination, [rows], of ``places`` [rows, decisions] among so many options.
+
+    The numbers are exact: of more combinations than 64 bits hold, they are Python's own.
+    """
+    kind: Any = np.int64 if math.prod(sizes) <= np.iinfo(np.int64).max else object
+    codes = np.zeros(len(places), dtype=kind)
+    for size, column in zip(sizes, places.T, strict=True):
+        codes = codes * size + column.astype(kind)
+    return codes
 
 
 def mean(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,4 +181,9 @@ def mean(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _shown(answers: Mapping[str, Answer]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in answers.items())
+    said = [f"{key}={value}" for key, value in answers.items()]
+    return ", ".join(said if len(said) <= _FEW else [*said[:_FEW], "…"])
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number < 10**30 else f"about {number:.0e}"

@@ -17,7 +17,7 @@ import numpy as np
 
 from archsmith.errors import UsageError
 from archsmith.run import Run
-from archsmith.space import Space, always_asked, check
+from archsmith.space import Space, always_asked, check, wirings
 from archsmith.strategy import Abilities, Recommends, Strategy, abilities_of, names
 from archsmith.study import Study
 from archsmith.testing.spaces import EXAMPLES
@@ -144,7 +144,8 @@ def _beyond(able: Abilities, space: Space) -> bool:
     """Return whether a space needs what is not claimed."""
     ranges = any(d.size == math.inf for d in space.decisions.values())
     conditional = len(always_asked(space)) < len(space.decisions)
-    return (ranges and not able.ranges) or (conditional and not able.conditionals)
+    no_cell = able.cells and not wirings(space)
+    return (ranges and not able.ranges) or (conditional and not able.conditionals) or no_cell
 
 
 def _sound(name: str, space: Space, log: Drive) -> None:
