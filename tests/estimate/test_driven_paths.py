@@ -107,7 +107,7 @@ def test_a_kernel_is_told_by_what_the_layer_takes_it_for(name: str | None) -> No
         model=call(nn.Sequential, call(nn.Conv2d, 1, width, choice(3, 5, name=name)), call(nn.Conv2d, width, 4, 1))
     )
     [key] = [key for key, decision in space.decisions.items() if decision.options == (3, 5)]
-    drawn = [arch for _ in range(40) for arch in shrinking_phases(space)(space, np.random.default_rng(_), 0.3)]
+    drawn = [a for seed in range(40) for a in shrinking_phases(space)(space, np.random.default_rng(seed), 0.3)]
     assert {arch[key] for arch in drawn} == {3, 5}
 
 

@@ -29,7 +29,7 @@ def hypergradient(
     with torch.no_grad():
         for weight, gradient in zip(weights, step, strict=True):
             weight.sub_(gradient, alpha=rate)
-        for weight, more in zip(weights, push, strict=False):
+        for weight, more in zip(weights, push, strict=True) if push else ():
             weight.sub_(more, alpha=rate)
     both = _gradients(valid_loss(), [*gates, *weights])
     direct, onward = both[: len(gates)], both[len(gates) :]

@@ -173,13 +173,14 @@ def search_gates(
                 progress = passed(epoch, step)
                 if progress >= 1.0 or interrupted():
                     break
-                own, other = (feed.take(o[step * batch : (step + 1) * batch], generator) for o in orders)
+                places = [order[step * batch : (step + 1) * batch] for order in orders]
+                own = feed.take(places[0], generator)
                 rate = settings.peak_lr * cosine(progress, 1.0)
                 set_rate(optimizer, rate)
                 together = joint and progress >= weights_first
                 if progress >= weights_first and not joint:
                     gates.draw(progress)
-                    gate_step(own, other, rate)
+                    gate_step(own, feed.take(places[1], generator), rate)
                 ready = _can_draw(gates)
                 if ready:
                     gates.draw(progress)
@@ -187,7 +188,7 @@ def search_gates(
                         gates.run_drawn()
                     state.loss += weight_step(own, together)
                 state.step += 1
-                if not (ready and _can_draw(gates)):
+                if not ready or (together and not _can_draw(gates)):
                     state.loss += math.nan
                     break
                 if time.monotonic() - began - saved > _UNSAVED_SECONDS:
