@@ -17,6 +17,8 @@ from archsmith.errors import UsageError
 
 __all__ = ["Comparison", "Line", "compare", "holm"]
 
+_FEW = 5  # searches that are over before processes for them have begun
+
 
 @dataclass(frozen=True)
 class Line:
@@ -147,10 +149,12 @@ def compare(
     for entry in entries:
         entry.make(problem)
     found: dict[str, tuple[Trajectory, ...]] = {}
-    with players(problem, jobs) as play_many:
-        for entry in entries:
+    few = len(entries) * len(seeds) <= _FEW
+    with players(problem, 1 if few else jobs) as play_many:
+        under_way = [(entry, play_many(entry, seeds)) for entry in entries]
+        for entry, trajectories in under_way:
             played = []
-            for trajectory in play_many(entry, seeds):
+            for trajectory in trajectories:
                 played.append(trajectory)
                 if len(played) == len(seeds):
                     found[entry.label] = tuple(played)

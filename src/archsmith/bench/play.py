@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -103,10 +104,11 @@ def play(problem: Problem, entry: Entry, seed: int, interrupted: Callable[[], bo
 
 @contextlib.contextmanager
 def players(problem: Problem, jobs: int = 1) -> Iterator[Callable[[Entry, Sequence[int]], Iterator[Trajectory]]]:
-    """Give a function that searches with an entry once for each seed, and yields what happened in the seeds' order.
+    """Give a function that searches with an entry once for each seed: an iterator of what happened, in their order.
 
-    ``jobs`` processes do it, each of some seeds at a time. They end with this context, or where it is interrupted after
-    the trials that are under way.
+    ``jobs`` processes do it, each of some seeds at a time, and begin when the function is called, so that who asks for
+    several entries before the first result keeps all of them busy. They end with this context, or where it is
+    interrupted after the trials that are under way. With one job each search happens here, when its turn comes.
     """
     if jobs <= 1:
         yield lambda entry, seeds: (play(problem, entry, seed) for seed in seeds)
@@ -116,14 +118,11 @@ def players(problem: Problem, jobs: int = 1) -> Iterator[Callable[[Entry, Sequen
     pool = ProcessPoolExecutor(jobs, context, _hold, (problem, over))
 
     def play_many(entry: Entry, seeds: Sequence[int]) -> Iterator[Trajectory]:
-        if len(seeds) <= _CHUNK:
-            yield from (play(problem, entry, seed) for seed in seeds)
-            return
-        chunks = [list(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
+        size = min(_CHUNK, math.ceil(len(seeds) / jobs))
+        chunks = [list(seeds[i : i + size]) for i in range(0, len(seeds), size)]
         with born(threads=1):  # here the processes are started
             parts = [pool.submit(_play_held, entry, chunk) for chunk in chunks]
-        for part in parts:
-            yield from part.result()
+        return (trajectory for part in parts for trajectory in part.result())
 
     try:
         yield play_many

@@ -39,7 +39,7 @@ def bench(
     strategies: Annotated[
         str, typer.Option(help="all, or some: archsmith,evolution(population=10, sample=3),mine:MyStrategy.")
     ] = "all",
-    seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy.")] = 50,
+    seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy.")] = 20,
     cost: Annotated[
         str | None, typer.Option(help="End each search after so many seconds of the table: 12000s.", metavar="TIME")
     ] = None,

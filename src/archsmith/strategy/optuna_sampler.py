@@ -43,7 +43,9 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 # What the adapter settles. With a margin Optuna notes a point of its own for each trial, and would learn from that
 # instead of from what was tried.
 _OURS = ("seed", "constraints_func", "with_margin", "warn_independent_sampling")
-_TRIES = 5
+# How often what was tried is drawn again: a draw of the Gaussian process takes up to a second.
+_TRIES = {"gp": 1}
+_OFTEN = 5
 _PICKS = 4096
 
 
@@ -88,7 +90,7 @@ class OptunaSampler:
     sampler's study is built from what was told; a sampler is seeded by the generator that is handed in for each ask,
     and what is running counts as running. What samplers keep between trials (generations, populations) is rehearsed as
     trials are told. ``settings`` are passed to the sampler's constructor. A proposal that was tried is drawn again, at
-    most five times, and then replaced by a random one, so that nothing is tried twice.
+    most five times, by the slow ``gp`` once, and then replaced by a random one, so that nothing is tried twice.
 
     Raises ``MissingExtra`` where optuna, or for ``cmaes`` the package cmaes, is not installed.
     """
@@ -144,7 +146,7 @@ class OptunaSampler:
             open_ = [self._rehearsed(study, t.arch) for t in running]
         chosen: dict[Arch, None] = {}
         taken = self._tried | {t.arch for t in running}
-        for _ in range(n + _TRIES):
+        for _ in range(n + _TRIES.get(self.sampler, _OFTEN)):
             trial = study.ask()
             open_.append(trial)
             arch = walk(self.space, partial(_suggested, trial, self._ordered))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 
 import numpy as np
 
 from archsmith.errors import UsageError
-from archsmith.predictors import Ensemble, Fitted, decisions
+from archsmith.predictors import Ensemble, Fitted, counted_options, decisions
 from archsmith.space import Answer, Arch, Decision, Space, valid, walk, wirings
 from archsmith.strategy.candidates import Candidates
 from archsmith.strategy.evidence import Evidence
@@ -64,7 +64,11 @@ class PNAS:
     stage tries ``beam`` random ones. Then the ``beam`` best of the stage before, as measured, are expanded by every
     combination of answers that the next stage opens (five of a range; ``expansions`` in all at the most), and an
     ensemble of five networks, trained on all results so far, chooses the ``beam`` of them to try. Workers wait at the
-    end of a stage. When all is open, variations of the best are tried, those that the ensemble prefers.
+    end of a stage. When all is open, variations of the best are tried, those that such an ensemble prefers.
+
+    A decision that is about to open had the same answer in all that is known, so nothing was learned about it. What
+    ranks the expansions therefore sees how often each option is taken by choices that are alike, as the authors'
+    networks see the mean of their embeddings; what ranks variations sees each decision.
 
     Several objectives are added as scores; a trial that breaks a limit ranks behind those that do not.
     """
@@ -74,7 +78,8 @@ class PNAS:
     expansions: int = 1000
     members: int = 5
     steps: int = 400
-    _predictor: Ensemble = field(init=False, repr=False, compare=False)
+    _grown: Ensemble = field(init=False, repr=False, compare=False)
+    _whole: Ensemble = field(init=False, repr=False, compare=False)
     _evidence: Evidence = field(default_factory=Evidence, init=False, repr=False, compare=False)
     _candidates: Candidates = field(init=False, repr=False, compare=False)
     _stages: tuple[tuple[str, ...], ...] = field(init=False, repr=False, compare=False)
@@ -85,7 +90,8 @@ class PNAS:
     def __post_init__(self) -> None:
         if min(self.beam, self.expansions, self.members, self.steps) < 1:
             raise UsageError(f"PNAS needs counts of at least 1, not {self!r}.")
-        self._predictor = Ensemble(decisions(self.space), self.members, depth=2, width=32, steps=self.steps)
+        shape = Ensemble(decisions(self.space), self.members, depth=2, width=32, steps=self.steps)
+        self._grown, self._whole = replace(shape, encoding=counted_options(self.space)), shape
         self._candidates = Candidates(self.space)
         self._stages = stages_of(self.space)
 
@@ -138,7 +144,7 @@ class PNAS:
         if not archs:
             return []
         known = [t.arch for t in evidence.trials[:began]]
-        expected = sum(self._predictor.fit(known, s.tolist()).predict(archs)[0] for s in evidence.scores(began))
+        expected = sum(self._grown.fit(known, s.tolist()).predict(archs)[0] for s in evidence.scores(began))
         return [archs[i] for i in np.argsort(expected, kind="stable").tolist()]
 
     def _expansions(self, parent: Arch, most: int) -> list[Arch]:
@@ -164,7 +170,7 @@ class PNAS:
         archs = self._candidates.pool(evidence.best(10), (taken,), rng, 100, 0.2) if evidence.measured else []
         if not archs:
             return [Evaluate(arch) for arch in distinct(n, self.space, rng, (taken,))]
-        fitted: list[Fitted] = evidence.fitted(self._predictor, 0.1, self.beam, 10)
+        fitted: list[Fitted] = evidence.fitted(self._whole, 0.1, self.beam, 10)
         expected = np.asarray(sum(f.predict(archs)[0] for f in fitted))
         return [Evaluate(archs[i]) for i in np.argsort(expected, kind="stable")[:n].tolist()]
 
