@@ -193,6 +193,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         ),
         ((str(good), "--trials", "3", "--limit", "latency_ms=7"), "smallest latency_ms is 8"),
         ((str(good), "--trials", "3", "--limit", "latency_ms=nan"), "finite number"),
+        ((str(good), "--trials", "3", "--limit", "latency_ms=9", "--limit", "latency_ms=8"), "the limit 9 already"),
     ):
         with pytest.raises(UsageError, match=message):
             run(tmp_path, *words)

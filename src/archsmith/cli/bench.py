@@ -156,15 +156,18 @@ def bench(
 
 
 def _limits(texts: Sequence[str]) -> dict[str, float]:
-    limits = {}
+    limits: dict[str, float] = {}
     for text in texts:
-        name, equals, bound = text.partition("=")
+        name, _, number = text.partition("=")
         try:
-            limits[name.strip()] = float(bound)
+            metric, bound = name.strip(), float(number)
         except ValueError:
-            equals = ""
-        if not equals or not name.strip():
+            metric, bound = "", 0.0
+        if not metric:
             raise UsageError(f"--limit {text}: write a metric and its upper bound, such as pixel3_latency=8.")
+        if metric in limits:
+            raise UsageError(f"--limit {text}: {metric} has the limit {limits[metric]:g} already. Give one for each.")
+        limits[metric] = bound
     return limits
 
 

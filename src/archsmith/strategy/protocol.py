@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import is_dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -62,15 +62,14 @@ class Recommends(Protocol):
 
 def fresh(strategy: Strategy) -> Strategy:
     """Return a strategy with the same arguments that was told nothing; raises ``UsageError`` for what is none."""
-    given: Any = strategy
-    if not (is_dataclass(given) and not isinstance(given, type) and hasattr(given, "ask") and hasattr(given, "tell")):
+    made = is_dataclass(strategy) and not isinstance(strategy, type)
+    if not (made and hasattr(strategy, "ask") and hasattr(strategy, "tell")):
         raise UsageError(
-            f"What is wrapped must be a strategy, a dataclass that was made, with ask and tell, not {given!r}. "
+            f"What is wrapped must be a strategy, a dataclass that was made, with ask and tell, not {strategy!r}. "
             "archsmith.strategy.make(name, space) makes one by its name."
         )
-    unknown: Any = given
-    made: Strategy = replace(unknown)
-    return made
+    again: Strategy = replace(cast(Any, strategy))
+    return again
 
 
 def recommended(strategy: Strategy, trials: Sequence[Trial]) -> Trial | None:
