@@ -21,7 +21,7 @@ from archsmith.execute.protocol import Evaluation
 from archsmith.space import Arch, Space, described, differences
 from archsmith.store import MemoryStore, SQLiteStore, Store
 from archsmith.strategy import Strategy, require
-from archsmith.strategy.sharing import weights_of
+from archsmith.strategy.sharing import inherits, weights_of
 from archsmith.trial import (
     Event,
     Objective,
@@ -35,7 +35,7 @@ from archsmith.trial import (
     order,
 )
 
-__all__ = ["Checked", "Study"]
+__all__ = ["Aimed", "Checked", "Study"]
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
@@ -55,6 +55,15 @@ class Checked(Protocol):
         ...
 
 
+@runtime_checkable
+class Aimed(Protocol):
+    """An evaluation that is made for certain objectives and limits, and says so when a study has others."""
+
+    def check_goals(self, objectives: Sequence[Objective], limits: Mapping[str, float], /) -> None:
+        """Raise ``UsageError`` for other objectives or limits, and say which."""
+        ...
+
+
 class Study:
     """A search: a space, a strategy, an evaluation and a log, joined by one loop.
 
@@ -65,7 +74,7 @@ class Study:
     whose key was measured at the same fidelity is recorded ``cached`` and never run.
 
     An evaluation that cannot serve every space may have a ``check``; see ``Checked``. Shared weights have one: what no
-    bank can lend is refused here, before anything runs.
+    bank can lend is refused here, before anything runs. One that is made for certain goals may have ``check_goals``.
 
     Opening a study whose log exists replays it: the strategy is told every trial again, in order, trials that were
     asked and never ended are run again under their numbers, and the search goes on as if it had not stopped. Metrics
@@ -111,9 +120,13 @@ class Study:
                 raise UsageError("A study needs an evaluate function of (proposal, run), or an executor that has one.")
             executor = Inline(evaluate, self.folder, seed=seed, interrupted=self._stopping)
             self._own.append(executor)
+        if inherits(strategy) and getattr(executor, "folder", executor) is None:
+            raise UsageError("Children can inherit weights only where they are kept: give the study a folder.")
         measures = getattr(executor, "evaluate", None)
         if isinstance(measures, Checked):
             measures.check(space, weights_of(strategy))
+        if isinstance(measures, Aimed):
+            measures.check_goals(self.objectives, self.limits)
         if store is None:
             store = MemoryStore() if self.folder is None else SQLiteStore(self.folder / "store.sqlite")
             self._own.append(store)
@@ -388,11 +401,14 @@ class Study:
     def _judged(self, trial: Trial, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return the data of a finished event: complete only if every objective and limited metric is a number."""
         state, reason, metrics = data["state"], data["reason"], {**trial.metrics, **data["metrics"]}
-        for name in [*(o.metric for o in self.objectives), *self.limits] if state == "complete" else ():
+        for name in [*(n for o in self.objectives for n in o.metrics), *self.limits] if state == "complete" else ():
             if name not in metrics:
                 state, reason = "failed", f"no_metrics: the evaluation returned no {name!r}. {nearest(name, metrics)}"
             elif not math.isfinite(metrics[name]):
                 state, reason = "failed", f"{_DIVERGED} {name} is {metrics[name]}"
+        free = next((o.cost for o in self.objectives if o.cost and metrics.get(o.cost, 1) <= 0), None)
+        if free is not None and state == "complete":
+            state, reason = "failed", f"no_cost: {free} is {metrics[free]:g}, but what is traded against is above 0"
         judged = {"state": state, "metrics": dict(data["metrics"]), "seconds": data["seconds"], "reason": reason}
         return {**judged, "note": data["note"]} if data.get("note") else judged
 

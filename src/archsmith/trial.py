@@ -132,6 +132,11 @@ class Objective:
     target: float = 1.0
     exponents: tuple[float, float] = (0.0, 0.0)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics that it reads: its own, and that of its cost."""
+        return (self.metric, self.cost) if self.cost else (self.metric,)
+
     def loss(self, metrics: Mapping[str, float]) -> float:
         """Return the metric as a loss to minimise; infinite where it, or its cost, is missing or not a number."""
         value = float(metrics.get(self.metric, math.nan))

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 
 from archsmith.bench import Comparison, Entry, Problem, Trajectory, compare, nasbench201_problem, save, table_problem
 from archsmith.bench.charts import anytime
+from archsmith.bench.hypervolume import shares
 from archsmith.errors import UsageError
 from archsmith.tables import nasbench201
-from archsmith.trial import maximize, minimize
+from archsmith.trial import maximize, minimize, tradeoff
 
 TRIALS = nasbench201_problem(trials=5)
 
@@ -90,3 +92,57 @@ def test_drawing_several_objectives_looks_at_the_steps_that_are_drawn_only(monke
     _, values = anytime(comparison, "random", steps=20)
     assert np.isfinite(values).all()
     assert len(looked_at) <= 21
+
+
+def test_what_is_traded_against_a_cost_is_judged_as_it_was_traded(mine: Path) -> None:
+    reward = tradeoff("accuracy", "latency_ms", target=4.0)
+    problem = nasbench201_problem(trials=20, objectives=(tradeoff("accuracy", "edgegpu_latency", target=3.0),))
+    comparison = compare(problem, [Entry("random"), Entry("evolution")], range(3))
+    accuracy, cost = (problem.table.final(name) for name in ("test_cifar10", "edgegpu_latency"))
+    worth = accuracy * (cost / 3.0) ** -0.07
+    assert comparison.optimum() == pytest.approx(worth.max())
+    rows = [t.answer for t in comparison.trajectories["random"]]
+    assert comparison.worth("random") == pytest.approx(worth[rows])
+    assert {line.answered for line in comparison.lines()} == {3}
+    assert comparison.judge == "test_cifar10 against edgegpu_latency"
+    text = mine.read_text(encoding="utf-8").replace("latency_ms", "frames")
+    mine.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"'frames' .* is not above 0 in every row"):
+        table_problem(mine, (replace(reward, cost="frames"),), trials=5, fidelity=["epochs"])
+
+
+def test_an_answer_that_breaks_a_limit_when_judged_is_none() -> None:
+    problem = nasbench201_problem(trials=5, limits={"params": 300_000})
+    params = problem.table.final("params")
+    small, large = int(params.argmin()), int(params.argmax())
+    comparison = Comparison(problem, (0, 1), {"random": ended(problem, [small, large])}, {"random": Entry("random")})
+    worth = comparison.worth("random")
+    assert math.isfinite(worth[0]) and math.isnan(worth[1])
+    assert comparison.lines()[0].answered == 1
+    _, values = anytime(comparison, "random", 1)
+    assert np.isfinite(values[:, -1]).tolist() == [True, False]
+
+
+def test_what_breaks_a_limit_when_judged_adds_nothing_to_the_hypervolume() -> None:
+    goals = (maximize("accuracy"), minimize("edgegpu_latency"))
+    problem = nasbench201_problem(trials=5, objectives=goals, limits={"params": 300_000})
+    table = problem.table
+    best = int(np.where(problem.allowed(), table.final("test_cifar10"), 0).argmax())
+    over = int(np.where(problem.allowed(), 0, table.final("test_cifar10")).argmax())
+    losses, none = np.array([[0.2, 0.2], [0.1, 0.1]]), np.zeros(2)
+    both = Trajectory(0, np.array([best, over]), np.ones(2), np.arange(2.0), losses, none, -1, 0, 0.0)
+    assert shares(problem, both)[-1] == 0.0, "as measured, what breaks the limit dominates"
+    one = replace(both, losses=both.losses[::-1])
+    assert 0 < shares(problem, one)[-1] <= 1
+
+
+def test_the_hypervolume_is_that_within_the_limits() -> None:
+    goals = (maximize("accuracy"), minimize("edgegpu_latency"))
+    tight = nasbench201_problem(trials=40, objectives=goals, limits={"params": 80_000})
+    comparison = compare(tight, [Entry("random"), Entry("nsga2")], range(2))
+    assert all(0 < line.mean <= 1 for line in comparison.lines())
+    params = tight.table.final("params")
+    alone = replace(tight, limits={"edgegpu_latency": float(tight.table.final("edgegpu_latency").min())})
+    assert alone.allowed().sum() < len(params)
+    with pytest.raises(UsageError, match="differ too little in the objectives for a hypervolume"):
+        compare(alone, [Entry("random")], range(2))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from archsmith.build import Bank, Layout, recalibrate
+from archsmith.build import Bank, Layout, carry_over, recalibrate
 from archsmith.errors import SpaceError, StoreError
 from archsmith.space import Arch, Space, call, choice, enumerate_archs, largest, switch
 from archsmith.testing.bank import BANK_LAWS, BankLaw
@@ -332,6 +332,24 @@ def test_a_folder_without_a_bank_is_refused(tmp_path: Path) -> None:
         Bank.load(tmp_path, Space(model=call(nn.Linear, 8, 8)))
 
 
+def test_the_folder_of_a_bank_may_be_a_string(tmp_path: Path) -> None:
+    space, folder = Space(model=call(nn.Linear, 8, 8)), str(tmp_path / "bank")
+    bank = Bank(space)
+    bank.save(folder)
+    for again in (Bank.load(folder, space), carry_over(folder, space)[0]):
+        assert torch.equal(again.extract(Arch({})).weight, bank.extract(Arch({})).weight)
+
+
+def test_a_bank_that_was_made_another_type_grows_in_that_type() -> None:
+    bank = Bank(Space(model=call(nn.Sequential, call(nn.Linear, 8, width), call(nn.Linear, width, 3))), survey=False)
+    bank.reserve(Arch({"width": 4}))
+    x = torch.randn(2, 8, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    bank.double()(x, Arch({"width": 4})).sum().backward()
+    bank.reserve(Arch({"width": 8}))
+    assert bank(x, Arch({"width": 8})).dtype == torch.double
+    assert all(p.grad is not None and p.dtype == p.grad.dtype == torch.double for p in bank.parameters())
+
+
 @pytest.mark.parametrize(
     ("header", "words"),
     [
@@ -344,6 +362,10 @@ def test_a_folder_without_a_bank_is_refused(tmp_path: Path) -> None:
         ('{"format": 1, "seed": 0, "frozen": 1}', "must be a list of names, and is 1"),
         ('{"format": 1, "seed": 0, "frozen": [[]]}', "must be a list of names"),
         ('{"format": 1, "seed": 0, "frozen": [], "kernel_transforms": 2}', "must be true or false, and is 2"),
+        (
+            '{"format": 1, "seed": 0, "frozen": [], "rules": "A"}',
+            "'rules' in bank.json must be a list of names, and is",
+        ),
         ("[" * 100_000, "no usable bank"),
         ("{", "no usable bank"),
     ],

@@ -1,13 +1,14 @@
 """A class says itself how its parameters are cut, and is heard wherever weights are shared."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from archsmith.build import Bank, Layout, build, carry_over, inherit
-from archsmith.errors import SpaceError
+from archsmith.build import Bank, Layout, build, carry_over, carry_over_network, inherit
+from archsmith.errors import SpaceError, StoreError
 from archsmith.space import Arch, Space, call, choice
 from archsmith.testing.bank import BANK_LAWS, BankLaw
 
@@ -80,6 +81,49 @@ def test_a_rule_that_is_passed_goes_before_the_declared_one() -> None:
     bank = Bank(SPACE, rules={Fused: front})
     rows = [bank.extract(arch).get_parameter("0.qkv.weight") for arch in (SMALL, LARGE)]
     assert torch.equal(rows[0], rows[1][: len(rows[0])])
+
+
+class Theirs(nn.Linear):
+    """A fused layer of a class that cannot be changed."""
+
+
+def in_three(module: nn.Module, name: str, shape: tuple[int, ...]) -> Layout:
+    return Layout((3, shape[0] // 3, *shape[1:]))
+
+
+SIZE = choice(4, 8, name="size")
+RULED = Space(model=call(nn.Sequential, call(Theirs, 8, SIZE * 3), call(nn.ReLU), call(nn.Linear, SIZE * 3, 2)))
+NARROW, WIDE = Arch({"size": 4}), Arch({"size": 8})
+
+
+def thirds(network: nn.Module) -> torch.Tensor:
+    weight: torch.Tensor = network.get_parameter("0.weight")
+    return weight.detach().view(3, -1, 8)
+
+
+def test_a_rule_that_is_passed_holds_wherever_weights_are_taken_over(tmp_path: Path) -> None:
+    bank, rules = Bank(RULED, rules={Theirs: in_three}), {Theirs: in_three}
+    bank.save(tmp_path)
+    expected, network = thirds(bank.extract(WIDE))[:, :4], bank.extract(WIDE)
+    assert torch.equal(thirds(Bank.load(tmp_path, RULED, rules).extract(NARROW)), expected)
+    carried, left = carry_over(tmp_path, RULED, seed=5, rules=rules)
+    begun, lost = carry_over_network(network, WIDE, RULED, RULED, rules=rules)
+    assert left == lost == []
+    for heir in (carried.extract(NARROW), begun.extract(NARROW), inherit(RULED, WIDE, network, NARROW, rules=rules)):
+        assert torch.equal(thirds(heir), expected)
+
+
+def test_a_bank_that_was_made_with_rules_is_not_read_without_them(tmp_path: Path) -> None:
+    Bank(RULED, rules={Theirs: in_three}).save(tmp_path)
+    for read in (Bank.load, carry_over):
+        with pytest.raises(StoreError, match=r"was made with slice rules for Theirs.*pass .*rules=\{Theirs: "):
+            read(tmp_path, RULED)
+    header = json.loads((tmp_path / "bank.json").read_text())
+    del header["rules"]  # as one of an earlier version
+    (tmp_path / "bank.json").write_text(json.dumps(header))
+    Bank.load(tmp_path, RULED, {Theirs: in_three}).survey()
+    with pytest.raises(SpaceError, match=r"0.weight \(made at model/0\) is \[24, 8\] in.*other slice rules"):
+        Bank.load(tmp_path, RULED).survey()
 
 
 class Wrong(nn.Module):

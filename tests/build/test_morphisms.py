@@ -118,6 +118,17 @@ def test_a_larger_kernel_changes_nothing() -> None:
     assert same(network, before, IMAGES) and network[0].kernel_size == (7, 7)
 
 
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_a_larger_kernel_changes_nothing_where_the_padding_is_a_word(kind: type[nn.Conv2d], padding: str) -> None:
+    with seeded(0):
+        conv = kind(2, 3, 3, dilation=2, padding=padding)
+    before, x = copy.deepcopy(conv), torch.linspace(-2, 2, 1458).view(1, 2, 9, 9, 9)[..., *[0] * (5 - conv.weight.ndim)]
+    grow_kernel(conv, 5)
+    again = copy.deepcopy(conv)
+    assert same(conv, before, x) and same(again, before, x) and "kernel_size=(5," in str(again)
+
+
 def test_a_silent_branch_beside_a_layer_changes_nothing_and_learns() -> None:
     class Beside(nn.Module):
         def __init__(self, layer: nn.Module, branch: nn.Module) -> None:

@@ -354,3 +354,108 @@ class Stubborn(nn.Module):
             raise ValueError("16 at a time")
         x = self.b(torch.relu(x))
         return self.end(self.blocks[1](self.blocks[0](x)))
+
+
+def by_index(qkv, heads, size):
+    qkv = qkv.reshape(*qkv.shape[:2], 3, heads, size).permute(2, 0, 3, 1, 4)
+    return qkv[0], qkv[1], qkv[2]
+
+
+def by_unbind(qkv, heads, size):
+    return qkv.reshape(*qkv.shape[:2], 3, heads, size).permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def by_unbind_of_a_named_axis(qkv, heads, size):
+    parts = torch.unbind(qkv.reshape(*qkv.shape[:2], 3, heads, size), dim=-3)
+    return [part.transpose(1, 2) for part in parts]
+
+
+def by_chunk(qkv, heads, size):
+    return [part.view(*part.shape[:2], heads, size).transpose(1, 2) for part in qkv.chunk(3, dim=-1)]
+
+
+class CutAttention(nn.Module):
+    """Sizes its heads by its input, whatever the layer that makes queries, keys and values gives."""
+
+    def __init__(self, width, heads, cut):
+        super().__init__()
+        self.heads, self.cut = heads, cut
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        b, t, c = x.shape
+        q, k, v = self.cut(self.qkv(x), self.heads, c // self.heads)
+        weights = (q @ k.transpose(-2, -1) * (c // self.heads) ** -0.5).softmax(-1)
+        return self.out((weights @ v).transpose(1, 2).reshape(b, t, c))
+
+
+class CutBlock(EncoderBlock):
+    def __init__(self, width, heads, hidden, cut):
+        super().__init__(width, heads, hidden)
+        self.attention = CutAttention(width, heads, cut)
+
+
+class Vision(nn.Module):
+    """Patches, their places, residual blocks in a sequence, a mean over the patches."""
+
+    def __init__(self, cut, width=16, blocks=2):
+        super().__init__()
+        self.patches = nn.Conv2d(1, width, 2, 2)
+        self.position = nn.Parameter(torch.randn(1, 16, width) * 0.1)
+        self.blocks = nn.Sequential(*(CutBlock(width, 2, 32, cut) for _ in range(blocks)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 10)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2) + self.position
+        return self.head(self.norm(self.blocks(x)).mean(1))
+
+
+class Matched(nn.Module):
+    """Two layers of which only the author knows which sizes go together."""
+
+    def __init__(self, go_together):
+        super().__init__()
+        self.go_together = go_together
+        self.a, self.b = nn.Linear(8, 16), nn.Linear(8, 16)
+        self.c, self.d = nn.Linear(16, 2), nn.Linear(16, 2)
+
+    def forward(self, x):
+        a, b = torch.relu(self.a(x)), torch.relu(self.b(x))
+        if not self.go_together(a.shape[1], b.shape[1]):
+            raise ValueError("these do not go together")
+        return self.c(a) + self.d(b)
+
+
+class Unbound(nn.Module):
+    """Takes the steps behind the channels apart, and then channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv1d(6, 16, 1), nn.Linear(16, 8), nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = sum(torch.relu(step) for step in self.a(x).unbind(-1))
+        parts = torch.unbind(self.b(x).unflatten(1, (-1, 4)), dim=1)
+        return self.c(parts[0] * parts[1])
+
+
+class Sorted(nn.Module):
+    """Sorts channels, of which what is wanted is the first of two results."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(8, 16), nn.Linear(16, 16), nn.Linear(16, 2)
+
+    def forward(self, x):
+        return self.c(torch.relu(self.b(self.a(x).sort(1)[0])))
+
+
+class Holder(nn.Module):
+    """Uses an attribute that no space can hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.sizes = nn.Linear(8, 16), {2, 3}
+
+    def forward(self, x):
+        return self.a(x).unflatten(1, (-1, max(self.sizes) - 1))

@@ -3,9 +3,13 @@
 import pytest
 from torch import nn
 
+from archsmith.build import Bank
+from archsmith.errors import SpaceError
 from archsmith.estimate import CrossValidated, Machine, TrainEstimator
 from archsmith.run import Run
 from archsmith.space import Arch, Space, call
+from archsmith.strategy import RandomSearch, Sharing
+from archsmith.study import Study
 from archsmith.task import load
 from archsmith.trial import Evaluate
 
@@ -36,3 +40,20 @@ def test_a_promotion_continues_every_fold(estimator, tmp_path) -> None:
     on = evaluate(promoted, Run(1, seed=9, folder=tmp_path / "1", resume_folder=tmp_path / "0"))
     straight = evaluate(Evaluate(Arch({}), {"epochs": 3.0}), Run(0, seed=1))
     assert on["accuracy"] == pytest.approx(straight["accuracy"])
+
+
+def test_a_child_inherits_in_every_fold(estimator, tmp_path) -> None:
+    evaluate, short = CrossValidated(estimator), {"epochs": 0.2}
+    evaluate(Evaluate(Arch({}), {"epochs": 3.0}), Run(0, seed=1, folder=tmp_path / "0"))
+    child = Evaluate(Arch({}), short, parent=0, inherit=True)
+    found = evaluate(child, Run(1, seed=9, folder=tmp_path / "1", parent_folder=tmp_path / "0"))
+    assert found["accuracy"] > evaluate(Evaluate(Arch({}), short), Run(1, seed=9))["accuracy"] + 0.1
+    lost = evaluate(child, Run(1, seed=9, folder=tmp_path / "2", parent_folder=tmp_path / "none"))
+    assert lost["accuracy"] < found["accuracy"] - 0.1
+    assert "nothing could be inherited" in (tmp_path / "2" / "fold2" / "log.txt").read_text()
+
+
+def test_a_bank_that_cannot_serve_is_refused_before_any_fold(estimator, tmp_path) -> None:
+    Bank(Space(model=call(nn.Linear, 3, 3))).save(tmp_path)
+    with pytest.raises(SpaceError, match="holds none of the 2 tensors"):
+        Study(estimator.space, Sharing(RandomSearch(estimator.space), weights=str(tmp_path)), CrossValidated(estimator))

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.build import RELAXATIONS, Bank, Gates, relaxable
+from archsmith.build import RELAXATIONS, Bank, Gates, Layout, relaxable
+from archsmith.errors import SpaceError, StoreError, UsageError
 from archsmith.estimate import (
     CHECKPOINT,
     Machine,
@@ -24,7 +25,7 @@ from archsmith.estimate.gate_state import GATES
 from archsmith.execute import Inline
 from archsmith.run import Run
 from archsmith.space import Arch, Space, call, choice
-from archsmith.strategy import RandomSearch, RegularizedEvolution, Sharing
+from archsmith.strategy import RandomSearch, RegularizedEvolution, Sharing, SuccessiveHalving
 from archsmith.study import Study
 from archsmith.task import Task
 from archsmith.trial import Evaluate, Trial, leaders, maximize
@@ -65,6 +66,20 @@ def test_where_the_parent_left_nothing_a_child_begins_anew_and_says_so(
     assert "nothing could be inherited from trial 0" in (tmp_path / "1" / "log.txt").read_text()
 
 
+def test_a_study_that_keeps_nothing_does_not_pretend_to_inherit(estimator: TrainEstimator) -> None:
+    evolution = RegularizedEvolution(SPACE, population=2, sample=2)
+    with pytest.raises(UsageError, match="only where they are kept: give the study a folder"):
+        Study(SPACE, SuccessiveHalving(Sharing(evolution, inherit=True)), estimator)
+    child = Evaluate(Arch({"width": 2, "body": "none"}), parent=0, inherit=True)
+    with pytest.raises(UsageError, match="weights of trial 0, and nothing was kept"):
+        estimator(child, Run(1, 5))
+    # One without a parent has nothing to inherit in any study.
+    first = Evaluate(Arch({"width": 2, "body": "none"}), inherit=True)
+    assert (
+        estimator(first, Run(0, 5))["train_loss"] == estimator(replace(first, inherit=False), Run(0, 5))["train_loss"]
+    )
+
+
 def test_evolution_names_the_parent_and_its_children_inherit(estimator: TrainEstimator, tmp_path: Path) -> None:
     evolution = RegularizedEvolution(SPACE, population=2, sample=2)
     study = Study(SPACE, Sharing(evolution, inherit=True), estimator, folder=tmp_path / "study").run(trials=4)
@@ -81,6 +96,68 @@ def test_any_strategy_is_measured_on_a_saved_bank(estimator: TrainEstimator, ima
     study = Study(SPACE, Sharing(RandomSearch(SPACE), weights=str(tmp_path)), estimator).run(trials=3)
     score = SharedEstimator(images, bank, MACHINE)
     assert all(t.metrics == score.score(t.arch) for t in study.trials)
+
+
+def dense(*widths: int) -> Space:
+    size = choice(*widths, name="size")
+    return Space(model=call(nn.Sequential, call(nn.Flatten), call(nn.Linear, 144, size), call(nn.Linear, size, 4)))
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (Space(model=call(nn.Sequential, call(nn.Flatten), call(nn.Linear, 144, 4))), "none of the 4 tensors"),
+        (Space(model=call(nn.Sequential, call(nn.Flatten), call(nn.Linear, 144, 8))), "only 2 of the 4 tensors"),
+        (dense(4, 6), "only 1 of the 4 tensors"),  # what is too small begins anew in part
+    ],
+)
+def test_a_bank_that_lacks_weights_of_the_space_is_refused(
+    other: Space, told: str, images: Task, tmp_path: Path
+) -> None:
+    Bank(other).save(tmp_path)
+    trained = TrainEstimator(images, dense(4, 8), MACHINE, 1.0)
+    with pytest.raises(SpaceError, match=f"{tmp_path} holds {told}.*lacks.*model/2:weight.*carry_over"):
+        Study(trained.space, Sharing(RandomSearch(trained.space), weights=str(tmp_path)), trained)
+    with pytest.raises(SpaceError, match=told):  # also of a strategy that says it proposal by proposal
+        trained(Evaluate(Arch({"size": 8}), weights=str(tmp_path)), Run(0, 1))
+
+
+def test_a_bank_of_a_larger_space_measures_the_smaller_one(images: Task, tmp_path: Path) -> None:
+    bank = Bank(dense(4, 8, 16))
+    bank.save(tmp_path)
+    small = TrainEstimator(images, dense(4, 8), MACHINE, 1.0)
+    study = Study(small.space, Sharing(RandomSearch(small.space), weights=str(tmp_path)), small).run(trials=2)
+    assert all(t.metrics == SharedEstimator(images, bank, MACHINE).score(t.arch) for t in study.trials)
+
+
+class Theirs(nn.Linear):
+    """A layer of three stacked parts, of a class that cannot be changed."""
+
+
+def in_three(module: nn.Module, name: str, shape: tuple[int, ...]) -> Layout:
+    return Layout((3, shape[0] // 3, *shape[1:]))
+
+
+def test_slice_rules_are_given_to_the_estimator(images: Task, tmp_path: Path) -> None:
+    size = choice(2, 4, name="size")
+    parts = [call(nn.Flatten), call(Theirs, 144, size * 3), call(nn.ReLU), call(nn.Linear, size * 3, 4)]
+    space, rules = Space(model=call(nn.Sequential, *parts)), {Theirs: in_three}
+    bank = Bank(space, rules=rules)
+    bank.save(tmp_path / "bank")
+    sharing = Sharing(RandomSearch(space), weights=str(tmp_path / "bank"))
+    plain = TrainEstimator(images, space, MACHINE, 1.0, defaults=RECIPE)
+    with pytest.raises(StoreError, match="made with slice rules for Theirs"):
+        Study(space, sharing, plain)
+    ruled = replace(plain, rules=rules)
+    study = Study(space, sharing, ruled).run(trials=2)
+    assert all(t.metrics == SharedEstimator(images, bank, MACHINE).score(t.arch) for t in study.trials)
+    executor = Inline(ruled, tmp_path, seed=3)
+    executor.submit(Trial(0, Evaluate(Arch({"size": 4}))))
+    executor.poll(0.0)
+    run = Run(1, 5, tmp_path / "trials" / "1", parent_folder=tmp_path / "trials" / "0")
+    child = ruled._begun(Evaluate(Arch({"size": 2}), parent=0, inherit=True), run)
+    parent = load_weights(tmp_path / "trials" / "0" / CHECKPOINT)["1.weight"]
+    assert torch.equal(child[1].weight.view(3, 2, 144), parent.view(3, 4, 144)[:, :2])
 
 
 def test_a_score_on_shared_weights_ranks_below_any_training(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """Rules that end trainings early, by themselves and in a study."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from archsmith import Study, maximize
-from archsmith.estimate.stopping import Curve, ExtrapolationRule, MedianRule, Stopping
+from archsmith import Study, maximize, minimize
+from archsmith.errors import SpaceError, UsageError
+from archsmith.estimate import Curve, ExtrapolationRule, MedianRule, Stopping, StoppingRule
 from archsmith.run import Run
-from archsmith.space import Arch, Space, real
+from archsmith.space import Arch, Space, choice, real
 from archsmith.strategy import RandomSearch
 from archsmith.trial import Evaluate
 
@@ -86,3 +88,82 @@ def test_an_interruption_from_outside_still_arrives(tmp_path: Path) -> None:
     run = Run(0, 0, tmp_path / "0", interrupted=lambda: True)
     metrics = Stopping(train, MedianRule())(Evaluate(Arch({"final": 0.5})), run)
     assert metrics["epochs"] == 1
+
+
+SIZES = Space(**{f"layer{i}": choice(0, 1, 2, name=f"layer{i}") for i in range(5)})
+
+
+def slower_and_better(early: bool) -> Callable[[Evaluate, Run], dict[str, float]]:
+    """Return a training in which a larger network learns more; its latency is told with every epoch, or at the end."""
+
+    def train(proposal: Evaluate, run: Run) -> dict[str, float]:
+        size = float(sum(int(str(v)) for v in proposal.arch.values()))
+        for epoch in range(1, 21):
+            loss = (11 - size) / 10 + 1 / epoch
+            run.report({"epoch": epoch, "loss": loss} | ({"latency": size} if early else {}))
+            if run.interrupted():
+                break
+        return {"loss": loss, "latency": size}
+
+    return train
+
+
+@pytest.mark.parametrize("rule", [MedianRule(), ExtrapolationRule(end=20)], ids=["median", "extrapolation"])
+@pytest.mark.parametrize("early", [True, False], ids=["told early", "told at the end"])
+def test_what_breaks_a_limit_ends_nothing_that_keeps_it(rule: StoppingRule, early: bool, tmp_path: Path) -> None:
+    goals, limits, ended, train = [minimize("loss")], {"latency": 3.0}, 0, slower_and_better(early)
+    for seed in range(3):
+        free = Study(SIZES, RandomSearch(SIZES), train, goals, limits, seed=seed).run(trials=60)
+        stopping = Stopping(train, rule, goals, limits)
+        with Study(
+            SIZES, RandomSearch(SIZES), stopping, goals, limits, folder=tmp_path / str(seed), seed=seed
+        ) as study:
+            study.run(trials=60)
+        assert study.best is not None and free.best is not None and study.best.losses == free.best.losses
+        ended += sum(t.state == "stopped" for t in study.trials)
+    assert ended > 0, "nothing was saved"
+
+
+@pytest.mark.parametrize("rule", [MedianRule(), ExtrapolationRule(end=20)], ids=["median", "extrapolation"])
+def test_with_two_objectives_only_what_is_no_worse_in_the_other_ends_a_training(
+    rule: StoppingRule, tmp_path: Path
+) -> None:
+    goals = [minimize("loss"), minimize("latency")]
+    free = Study(SIZES, RandomSearch(SIZES), slower_and_better(early=True), goals, seed=1).run(trials=60)
+    stopping = Stopping(slower_and_better(early=True), rule, goals)
+    with Study(SIZES, RandomSearch(SIZES), stopping, goals, folder=tmp_path, seed=1) as study:
+        study.run(trials=60)
+    assert {t.losses for t in study.front} == {t.losses for t in free.front}
+    unknown = Stopping(slower_and_better(early=False), rule, goals)
+    with Study(SIZES, RandomSearch(SIZES), unknown, goals, folder=tmp_path / "silent", seed=1) as study:
+        study.run(trials=60)
+    assert {t.state for t in study.trials} <= {"complete", "cached"}, "what it cannot compare goes on"
+
+
+def test_a_rule_made_for_other_goals_is_refused_when_the_study_is_made() -> None:
+    stopping = Stopping(train, MedianRule())
+    with pytest.raises(UsageError, match="by max accuracy, but the study searches for max accuracy, size <= 9"):
+        Study(SPACE, RandomSearch(SPACE), stopping, [maximize("accuracy")], {"size": 9})
+    with pytest.raises(UsageError, match="min loss"):
+        Study(SPACE, RandomSearch(SPACE), stopping, [minimize("loss")])
+
+
+def test_a_space_that_the_training_refuses_is_refused_through_the_rule() -> None:
+    class Picky:
+        def check(self, space: Space, weights: str) -> None:
+            raise SpaceError("not this one")
+
+        def __call__(self, proposal: Evaluate, run: Run) -> dict[str, float]:
+            return {"accuracy": 0.0}
+
+    with pytest.raises(SpaceError, match="not this one"):
+        Study(SPACE, RandomSearch(SPACE), Stopping(Picky(), MedianRule()))
+
+
+def test_resumed_curves_do_not_hide_what_others_had_by_then() -> None:
+    mine = Curve(np.arange(1, 6.0), np.full(5, 9.0))
+    whole = [Curve(np.arange(1, 28.0), np.full(27, 0.1))] * 5
+    resumed = [Curve(np.arange(10, 28.0), np.full(18, 0.1))] * 6
+    assert MedianRule()(mine, whole)
+    assert MedianRule()(mine, [*whole, *resumed])
+    assert not MedianRule()(mine, resumed)

@@ -147,3 +147,13 @@ def test_good_and_bad_are_apart_and_each_more_than_the_decisions(results: int, g
     if split is not None:
         assert not set(split[0]) & set(split[1])
         assert (len(split[0]), len(split[1])) == (good, bad)
+
+
+def test_the_rungs_of_synchronous_halving_of_214_are_the_published_ones_down_to_the_last() -> None:
+    rungs = (7.0, 21.0, 63.0, 189.0, 567.0, 600.0)
+    sizes = (214, 71, 23, 7, 2, 1)
+    done = run(SynchronousHalving(RandomSearch(SPACE), 214, rungs=rungs), sum(sizes))
+    assert levels(done) == [level for level, size in zip(rungs, sizes, strict=True) for _ in range(size)]
+    spent = {t.number: t.proposal.fidelity["epochs"] for t in done}
+    resumed = sum(spent[t.proposal.resume] for t in done if t.proposal.resume is not None)
+    assert sum(spent.values()) - resumed == 5129

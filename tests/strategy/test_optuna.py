@@ -9,11 +9,12 @@ import pytest
 
 from archsmith import Study, maximize, minimize
 from archsmith.errors import UsageError
+from archsmith.run import Run
 from archsmith.space import Arch, Space, choice, integer, real, sample
 from archsmith.strategy import RandomSearch, Strategy, find, make, require
 from archsmith.strategy.optuna_sampler import SAMPLERS, OptunaSampler, _distribution, export_to_optuna
 from archsmith.testing.spaces import EXAMPLES
-from archsmith.trial import Evaluate, Trial, front
+from archsmith.trial import Evaluate, Trial, front, tradeoff
 
 optuna = pytest.importorskip("optuna")
 
@@ -167,3 +168,20 @@ def test_an_exported_study_is_the_same_to_optuna(tmp_path: Path, name: str) -> N
     assert {t.user_attrs["number"] for t in loaded.best_trials} == {t.number for t in front(trials)}
     with pytest.raises(UsageError, match="already"):
         export_to_optuna(space, trials, objectives, url)
+
+
+def test_what_is_traded_against_a_cost_is_exported_as_it_was_traded(tmp_path: Path) -> None:
+    space = Space(w=choice(*range(1, 20), name="w"))
+    reward = tradeoff("accuracy", "latency", target=1.0, below=-1.0, above=-1.0)
+
+    def evaluate(proposal: Evaluate, run: Run) -> dict[str, float]:
+        width = float(str(proposal.arch["w"]))
+        return {"accuracy": width**0.5, "latency": width}
+
+    study = Study(space, RandomSearch(space), evaluate, [reward]).run(trials=19)
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    export_to_optuna(space, study.trials, [reward], url)
+    loaded = optuna.load_study(study_name="study", storage=url)
+    assert study.best is not None and study.best.arch["w"] == 1
+    assert loaded.best_trial.params == {"w": 1} and loaded.best_trial.user_attrs["accuracy"] == 1.0
+    assert loaded.metric_names == ["accuracy against latency"]

@@ -213,3 +213,19 @@ def test_senseless_arguments_are_refused() -> None:
         for strategy in (Reinforce, PPO):
             with pytest.raises(UsageError, match=next(iter(senseless))):
                 strategy(SPACE, **senseless)  # type: ignore[arg-type]
+
+
+def test_every_trial_that_the_correction_learns_from_is_weighted_by_how_likely_it_has_become() -> None:
+    policy, categories = warmed(Softmaxes, LAYERS)
+    feasible, rng = Feasibility(32), np.random.default_rng(0)
+    for _ in range(31):  # before any limit was broken
+        feasible.saw(policy, path_of(LAYERS, draw(policy, LAYERS, categories, rng), categories), True)
+    kept = path_of(LAYERS, Arch({"a": 2, "b": 2}), categories)
+    feasible.saw(policy, path_of(LAYERS, Arch({"a": 4, "b": 4}), categories), False)
+    feasible.saw(policy, kept, True)
+    for name, slope in policy.ascent(kept, 1.0, 0.0).items():
+        policy.parameters[name] += 2.0 * slope
+    found: dict[str, np.ndarray] = {}
+    feasible.correct(found, policy, -1.0)
+    for name, slope in policy.ascent(kept, 1.0, 0.0).items():  # the one that is known to be feasible since
+        assert found[name] == pytest.approx(slope)

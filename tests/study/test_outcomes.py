@@ -7,11 +7,11 @@ import pytest
 from archsmith.errors import LimitError, TooManyFailures, UsageError
 from archsmith.execute import Simulated
 from archsmith.run import Run
-from archsmith.space import Arch, Space, choice, real
+from archsmith.space import Arch, Space, choice, integer, real
 from archsmith.store import MemoryStore
 from archsmith.strategy import RandomSearch, RegularizedEvolution, SuccessiveHalving
 from archsmith.study import Study
-from archsmith.trial import Event, Proposal, maximize, minimize
+from archsmith.trial import Evaluate, Event, Proposal, maximize, minimize, tradeoff
 
 SPACE = Space(**{f"x{i}": choice(0, 1, 2, 3, name=f"x{i}") for i in range(5)})
 WIDE = Space(rate=real(0.0, 1.0, name="rate"))
@@ -280,3 +280,17 @@ def test_senseless_arguments_are_named() -> None:
         Study(SPACE, RandomSearch(SPACE), evaluate, [])
     with pytest.raises(UsageError, match="evaluate function"):
         Study(SPACE, RandomSearch(SPACE))
+
+
+def test_a_cost_that_is_missing_or_nothing_is_said_and_not_taken_for_a_result() -> None:
+    space = Space(n=integer(1, 9, name="n"))
+
+    def free(proposal: Evaluate, run: Run) -> dict[str, float]:
+        return {"accuracy": 0.5, "latency": 0.0}
+
+    typo = Study(space, RandomSearch(space), free, [tradeoff("accuracy", "latenci", 1.0)], max_failures=3)
+    with pytest.raises(TooManyFailures, match=r"no 'latenci'.*latency"):
+        typo.run(trials=9)
+    nothing = Study(space, RandomSearch(space), free, [tradeoff("accuracy", "latency", 1.0)], max_failures=3)
+    with pytest.raises(TooManyFailures, match="latency is 0, but what is traded against is above 0"):
+        nothing.run(trials=9)

@@ -46,7 +46,7 @@ def anytime(comparison: Comparison, label: str, steps: int = _STEPS) -> tuple[ND
     end = problem.seconds or float(problem.trials or max(len(t.row) for t in played))
     costs = np.linspace(end / steps, end, steps)
     values = np.full((len(played), steps), np.nan)
-    truth = problem.truth()[:, 0]
+    truth = np.where(problem.allowed(), problem.truth()[:, 0], np.nan)
     for i, trajectory in enumerate(played):
         if not len(trajectory.row):
             continue
@@ -110,7 +110,7 @@ def front_chart(comparison: Comparison, labels: Sequence[str]) -> str:
     parts = [plot.frame(), polyline(points, "optimum", "the exact front")]
     for i, label in enumerate(labels):
         trajectory = comparison.trajectories[label][0]
-        usable = np.flatnonzero(trajectory.violation == 0)
+        usable = np.flatnonzero((trajectory.violation == 0) & problem.allowed()[trajectory.row])
         best = usable[nondominated(trajectory.losses[usable])] if len(usable) else usable
         for a, b in truth[trajectory.row[best]]:
             if plot.y.low <= a <= plot.y.high and plot.x.low <= b <= plot.x.high:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata, wilcoxon
 
 from archsmith.bench.entry import Entry
-from archsmith.bench.hypervolume import exact_front, reference_point, shares
+from archsmith.bench.hypervolume import check_hypervolume, exact_front, reference_point, shares
 from archsmith.bench.play import Trajectory, players
 from archsmith.bench.problem import Problem
 from archsmith.errors import UsageError
@@ -28,8 +28,8 @@ class Line:
     difference to random search this large if there were none (Wilcoxon's signed-rank test over the seeds, corrected by
     Holm for the number of strategies); None for random search itself. ``evaluations`` and ``repeated`` are means.
 
-    ``answered`` counts the seeds with an answer: under limits a search may end without any. Mean and deviation are
-    over those; for rank and probability no answer is worse than every answer.
+    ``answered`` counts the seeds with an answer that keeps the limits: a search may end without any. Mean and deviation
+    are over those; for rank and probability no answer is worse than every answer.
     """
 
     label: str
@@ -71,14 +71,15 @@ class Comparison:
     @property
     def judge(self) -> str:
         """The name of the worth."""
-        return "hypervolume" if self.several else self.problem.judges[0]
+        cost = self.problem.objectives[0].cost
+        return "hypervolume" if self.several else self.problem.judges[0] + (f" against {cost}" if cost else "")
 
     def worth(self, label: str) -> NDArray[np.float64]:
-        """Return what a strategy's answers are worth, [seeds]; NaN where it found none."""
+        """Return what a strategy's answers are worth, [seeds]; NaN where it found none that keeps the limits."""
         played = self.trajectories[label]
         if self.several:
             return np.array([shares(self.problem, t)[-1] for t in played])
-        return self._looked_up(self.problem.judges[0], played)
+        return self._of_answers(self.problem.truth()[:, 0], played)
 
     def optimum(self) -> float:
         """Return the best worth there is."""
@@ -95,7 +96,8 @@ class Comparison:
         found = []
         for (label, worth), rank in zip(worths.items(), ranks, strict=True):
             played = self.trajectories[label]
-            other = {name: _spread(self._looked_up(name, played)) for name in self.problem.others}
+            other = {n: _spread(self._of_answers(self.problem.table.final(n), played)) for n in self.problem.others}
+            answers = self._of_answers(np.zeros(len(self.problem.table)), played)
             found.append(
                 Line(
                     label,
@@ -107,16 +109,20 @@ class Comparison:
                     repeated=float(np.mean([t.repeated for t in played])),
                     duplicates=sum(map(_duplicates, played)),
                     own_seconds=float(np.mean([t.own_seconds for t in played])),
-                    answered=sum(t.answer >= 0 for t in played),
+                    answered=int(np.isfinite(answers).sum()),
                 )
             )
         if any(line.answered < len(self.seeds) for line in found):  # their means are over different seeds
             return sorted(found, key=lambda line: line.rank)
         return sorted(found, key=lambda line: -line.mean if self.large else line.mean)
 
-    def _looked_up(self, name: str, played: Sequence[Trajectory]) -> NDArray[np.float64]:
-        values = np.append(self.problem.table.final(name), np.nan)  # the last place is for no answer
-        return np.asarray(values[[t.answer for t in played]])
+    def _of_answers(self, values: NDArray[np.float64], played: Sequence[Trajectory]) -> NDArray[np.float64]:
+        """Return each answer's of the values [rows], [seeds]; NaN where it breaks a limit, as judged, or is not there.
+
+        What was measured once, or after less training, may have kept a limit that the answer does not keep.
+        """
+        kept = np.append(np.where(self.problem.allowed(), values, np.nan), np.nan)  # the last place is for no answer
+        return np.asarray(kept[[t.answer for t in played]])
 
     def front(self) -> NDArray[np.float64]:
         """Return the exact front by the judges, [points, objectives], in the metrics' own directions."""
@@ -148,6 +154,7 @@ def compare(
         raise UsageError("A comparison needs at least one strategy and one seed.")
     for entry in entries:
         entry.make(problem)
+    check_hypervolume(problem)
     found: dict[str, tuple[Trajectory, ...]] = {}
     few = len(entries) * len(seeds) <= _FEW
     with players(problem, 1 if few else jobs) as play_many:

@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 
 from archsmith.bench.play import Trajectory
 from archsmith.bench.problem import Problem
+from archsmith.errors import UsageError
 
-__all__ = ["exact_front", "hypervolume", "nondominated", "reference_point", "shares", "shares_after"]
+__all__ = [
+    "check_hypervolume",
+    "exact_front",
+    "hypervolume",
+    "nondominated",
+    "reference_point",
+    "shares",
+    "shares_after",
+]
 
 
 def nondominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -56,25 +65,26 @@ def exact_front(problem: Problem) -> NDArray[np.float64]:
 
 
 def reference_point(problem: Problem) -> NDArray[np.float64]:
-    """Return the losses of the first objective's median over the table, and of the worst in every other objective.
+    """Return the losses of the first objective's median within the limits, and of the worst in every other objective.
 
     So what is worse than half of all architectures counts for nothing, however cheap it is.
     """
-    losses = _losses(problem)
+    losses = _losses(problem)[problem.allowed()]
     return np.array([np.median(losses[:, 0]), *losses[:, 1:].max(axis=0)])
 
 
 def shares(problem: Problem, trajectory: Trajectory, steps: int = 1) -> NDArray[np.float64]:
     """Return the share of the exact front's hypervolume, [steps], after each part of the search.
 
-    What counts is the front as it was measured, judged by what its members are worth.
+    What counts is the front as it was measured, judged by what its members are worth; those that break a limit, as
+    judged, are worth nothing.
     """
     return shares_after(problem, trajectory, [len(trajectory.row) * step // steps for step in range(1, steps + 1)])
 
 
 def shares_after(problem: Problem, trajectory: Trajectory, trials: Sequence[int]) -> NDArray[np.float64]:
     """Return the same share after each of so many trials, which are ascending, [len(trials)]."""
-    reference, losses, whole = _known(problem)
+    reference, losses, allowed, whole = _known(problem)
     found: list[float] = []
     before, share, front = 0, 0.0, np.empty(0, dtype=np.int64)
     for until in trials:
@@ -82,17 +92,27 @@ def shares_after(problem: Problem, trajectory: Trajectory, trials: Sequence[int]
         if len(usable):  # what was dominated stays so, hence the front so far and what is new suffice
             front = np.concatenate([front, usable])
             front = front[nondominated(trajectory.losses[front])]
-            share = hypervolume(losses[trajectory.row[front]], reference) / whole if whole else 0.0
+            rows = trajectory.row[front]
+            share = hypervolume(losses[rows[allowed[rows]]], reference) / whole
         found.append(share)
         before = until
     return np.array(found)
 
 
+def check_hypervolume(problem: Problem) -> None:
+    """Raise ``UsageError`` where several objectives have an exact front of no volume, of which nothing is a share."""
+    if len(problem.objectives) > 1 and not _known(problem)[-1]:
+        raise UsageError(
+            f"The rows of the table {problem.table.name!r} within the limits, {int(problem.allowed().sum()):,}, "
+            "differ too little in the objectives for a hypervolume. Raise a limit, or compare by one objective."
+        )
+
+
 @lru_cache(maxsize=8)
-def _known(problem: Problem) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return the reference point, the losses of every row, and the hypervolume of the exact front."""
+def _known(problem: Problem) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], float]:
+    """Return the reference point, the losses of every row, which are allowed, and the exact front's hypervolume."""
     reference = reference_point(problem)
-    return reference, _losses(problem), hypervolume(exact_front(problem), reference)
+    return reference, _losses(problem), problem.allowed(), hypervolume(exact_front(problem), reference)
 
 
 def _losses(problem: Problem) -> NDArray[np.float64]:

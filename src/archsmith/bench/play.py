@@ -19,7 +19,6 @@ from archsmith.bench.entry import Entry
 from archsmith.bench.problem import Problem
 from archsmith.execute import Simulated
 from archsmith.execute.child import born
-from archsmith.execute.simulated import TimedEvaluation
 from archsmith.strategy import Strategy, recommended
 from archsmith.study import Study
 from archsmith.trial import Event, Trial, leaders, order
@@ -73,7 +72,7 @@ def play(problem: Problem, entry: Entry, seed: int, interrupted: Callable[[], bo
         if event.kind == "finished" and event.trial is not None and event.data["state"] == "complete":
             ended[event.trial] = event.time
 
-    executor = Simulated(_timed(problem), problem.workers, seed=seed)
+    executor = Simulated(problem.estimator().timed, problem.workers, seed=seed)
     with Study(
         problem.table.space,
         strategy,
@@ -142,14 +141,6 @@ def _hold(problem: Problem, over: Flag) -> None:
 def _play_held(entry: Entry, seeds: Iterable[int]) -> list[Trajectory]:
     problem, over = _HELD[0]
     return [play(problem, entry, seed, over) for seed in seeds]
-
-
-def _timed(problem: Problem) -> TimedEvaluation:
-    """Return the evaluation; without a column of costs every trial takes one second, so that time counts trials."""
-    estimator = problem.estimator()
-    if problem.cost is not None:
-        return estimator
-    return lambda proposal, run: (estimator(proposal, run), 1.0)
 
 
 def _answer(problem: Problem, strategy: Strategy, trials: Sequence[Trial]) -> Trial | None:

@@ -64,7 +64,7 @@ class Problem:
         twice = next((metric for metric, cost in wanted if wanted.count((metric, cost)) > 1), None)
         if twice is not None:
             raise UsageError(f"The objective {twice!r} is there twice. Name each metric once.")
-        for name in (*(o.metric for o in self.objectives), *self.limits, *self.judges, *self.others):
+        for name in (*self._read, *self.limits, *self.judges, *self.others):
             values = self.table.final(name)
             if not np.isfinite(values).all():
                 raise UsageError(
@@ -72,6 +72,12 @@ class Problem:
                     f"{int((~np.isfinite(values)).sum()):,} rows, so nothing can be compared by it."
                 )
         self._refuse_limits()
+        for cost in (o.cost for o in self.objectives if o.cost):
+            if not (self.table.final(cost) > 0).all():
+                raise UsageError(
+                    f"{cost!r} of the table {self.table.name!r} is not above 0 in every row, so nothing can be traded "
+                    "against it."
+                )
         self.estimator()
 
     def _refuse_limits(self) -> None:
@@ -95,12 +101,25 @@ class Problem:
 
     def estimator(self) -> TableEstimator:
         """Return a new estimator, which shows a search the objectives and the limited metrics."""
-        shown = tuple(dict.fromkeys([*(o.metric for o in self.objectives), *self.limits]))
+        shown = tuple(dict.fromkeys([*self._read, *self.limits]))
         return TableEstimator(self.table, shown, self.cost, self.level, self.resumes)
 
+    @property
+    def _read(self) -> tuple[str, ...]:
+        """The metrics that the objectives read."""
+        return tuple(name for o in self.objectives for name in o.metrics)
+
     def truth(self) -> NDArray[np.float64]:
-        """Return what each row is worth, [rows, objectives], by the judges."""
-        return np.stack([self.table.final(name) for name in self.judges], axis=1)
+        """Return what each row is worth, [rows, objectives], by the judges; traded against a cost as the search did."""
+        return np.stack([self._worth(*pair) for pair in zip(self.objectives, self.judges, strict=True)], axis=1)
+
+    def _worth(self, objective: Objective, judge: str) -> NDArray[np.float64]:
+        values = self.table.final(judge)
+        if not objective.cost:
+            return values
+        sign = -1.0 if objective.direction == "max" else 1.0
+        pairs = zip(values.tolist(), self.table.final(objective.cost).tolist(), strict=True)
+        return np.array([sign * objective.loss({objective.metric: v, objective.cost: c}) for v, c in pairs])
 
     def allowed(self) -> NDArray[np.bool_]:
         """Return which rows keep the limits, [rows]."""

@@ -49,6 +49,8 @@ def published(problem: Problem, entry: Entry) -> Published | None:
         return None
     rows: tuple[Published, ...] = ()
     metric = problem.objectives[0].metric
+    if problem.objectives[0].cost:  # MnasNet's reward is not what they searched for
+        return None
     if (
         problem.name == "nasbench201 cifar10"
         and metric == "accuracy"

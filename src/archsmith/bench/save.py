@@ -47,7 +47,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     return {
         "version": __version__,
         "problem": problem.name,
-        "objectives": [f"{o.direction}:{o.metric}" for o in problem.objectives],
+        "objectives": [f"{o.direction}:{' against '.join(o.metrics)}" for o in problem.objectives],
         "limits": dict(problem.limits),
         "trials": problem.trials,
         "seconds": problem.seconds,

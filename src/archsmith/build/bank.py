@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -81,6 +81,7 @@ class Bank(nn.Module):
         self._templates = Templates(space, self.rules)
         self._held: set[tuple[str, Layout]] = set()  # what there is room for: room is never taken away
         self._surveyed = False
+        self._origin: Path | None = None
         if survey:
             self.survey()
 
@@ -169,6 +170,13 @@ class Bank(nn.Module):
         kept = {**dict(self.shared.items()), **self.statistics._buffers}
         return {**self._own, **{key: tuple(value.shape) for key, value in kept.items() if value is not None}}
 
+    def met(self) -> set[str]:
+        """Return the keys of the tensors that the networks it has lent, or made room for, are cut from.
+
+        Those that the last of them made grow may be missing.
+        """
+        return {key for key, _ in self._held}
+
     def tensor(self, place: Place) -> Tensor:
         """Return the bank's own tensor that a place is cut from."""
         return self._tensor(place).detach()
@@ -202,29 +210,43 @@ class Bank(nn.Module):
         self._surveyed = False
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def save(self, folder: Path) -> None:
-        """Write the tensors to ``bank.safetensors`` and the rest to ``bank.json`` in the folder."""
+    def save(self, folder: str | Path) -> None:
+        """Write the tensors to ``bank.safetensors`` and the rest to ``bank.json`` in the folder.
+
+        Rules that were passed are functions and are not written, only for which classes they were.
+        """
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         kept = {name: value for name, value in self.state_dict().items() if name.startswith(("shared.", "statistics."))}
         save_file({name: value.detach().cpu().contiguous() for name, value in kept.items()}, folder / _TENSORS)
         frozen = [key for key, value in self.shared.items() if not value.requires_grad]
-        header = {"format": 1, "seed": self.seed, "frozen": frozen, "kernel_transforms": self.kernel_transforms}
+        header = {
+            "format": 1,
+            "seed": self.seed,
+            "frozen": frozen,
+            "kernel_transforms": self.kernel_transforms,
+            "rules": _passed(self.rules),
+        }
         (folder / _HEADER).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
 
     @staticmethod
-    def load(folder: Path, space: Space, rules: Mapping[type, Rule] | None = None) -> Bank:
+    def load(folder: str | Path, space: Space, rules: Mapping[type, Rule] | None = None) -> Bank:
         """Return the bank that was saved in the folder, for the space it was made for or one that extends it.
 
-        What a larger space needs beside what was saved is begun when it is first lent. Raises ``StoreError``.
+        ``rules`` are those that it was made with. What a larger space needs beside what was saved is begun when it is
+        first lent. Raises ``StoreError``.
         """
+        folder = Path(folder)
         try:
             header = _checked(json.loads((folder / _HEADER).read_text(encoding="utf-8")))
+            _check_rules(folder, header.get("rules", []), rules or {})
             tensors = load_file(folder / _TENSORS)
             bank = Bank(space, header["seed"], rules, False, header.get("kernel_transforms", False))
             for name, value in tensors.items():
                 room, _, key = name.partition(".")
                 bank._put(key, value, learned=room == "shared", trains=key not in header["frozen"])
             bank._sort()
+            bank._origin = folder
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:  # a RecursionError is of these
             raise StoreError(f"There is no usable bank in {folder}: {error}") from error
         return bank
@@ -321,6 +343,12 @@ class Bank(nn.Module):
         if not self._known(place):
             return False
         full, sizes = self._tensor(place).shape, place.layout.sizes
+        if len(full) != len(sizes) and self._origin is not None:
+            raise SpaceError(
+                f"{place.names[0]} (made at {place.path}) is {list(sizes)} in a network of this space and {list(full)} "
+                f"in the bank that was read from {self._origin}: it was made for another space, or with other slice "
+                "rules. Read it with the space and the rules= that it was made with."
+            )
         if len(full) != len(sizes):
             raise SpaceError(
                 f"{place.names[0]} (made at {place.path}) is {list(sizes)} in one network and {list(full)} in another: "
@@ -336,7 +364,8 @@ class Bank(nn.Module):
         """Make a tensor large enough for a place that brings first weights.
 
         Old numbers stay, and so do gradients. What neither the old tensor nor the place has is drawn from the place's
-        own first weights, so that it is distributed as they are, whatever the layer.
+        own first weights, so that it is distributed as they are, whatever the layer. It gets the type and the device of
+        the old tensor, since a network is built in the default type, whatever the bank was made since.
         """
         first = place.tensor.detach().reshape(place.layout.sizes).to(self.device)
         self.growth += 1
@@ -344,9 +373,10 @@ class Bank(nn.Module):
             self._put(place.key, first.clone(), place.learned, place.tensor.requires_grad)
             return
         old = self._tensor(place)
+        first = first.to(old)
         sizes = union(tuple(old.shape), place.layout.sizes)
         generator = torch.Generator().manual_seed(self._seed(f"{place.key} {sizes}"))
-        grown = first.flatten()[torch.randint(first.numel(), sizes, generator=generator).to(self.device)]
+        grown = first.flatten()[torch.randint(first.numel(), sizes, generator=generator).to(old.device)]
         place.region(grown).copy_(first)
         place.region(grown, tuple(old.shape)).copy_(old.detach())
         gradient = None if old.grad is None else torch.zeros_like(grown)
@@ -411,6 +441,22 @@ def _has_own_numbers(network: nn.Module, found: list[Place]) -> bool:
     )
 
 
+def _passed(rules: Mapping[type, Rule]) -> list[str]:
+    """Return the names of the classes whose rules were passed: they are neither for torch's own nor declared."""
+    known = ((kind, rule, (RULES.get(kind), vars(kind).get("__slices__"))) for kind, rule in rules.items())
+    return sorted({kind.__name__ for kind, rule, found in known if rule not in found})
+
+
+def _check_rules(folder: Path, needed: Collection[str], rules: Mapping[type, Rule]) -> None:
+    """Raise ``StoreError`` where a bank is read without the rules by which its tensors were laid out."""
+    given = {kind.__name__ for kind in rules}
+    if missing := [name for name in needed if name not in given]:
+        raise StoreError(
+            f"The bank in {folder} was made with slice rules for {' and '.join(missing)}, and cannot be cut without: "
+            f"pass the same ones, rules={{{', '.join(f'{name}: its rule' for name in missing)}}}."
+        )
+
+
 def _checked(header: Any) -> dict[str, Any]:
     """Return what ``bank.json`` holds. Raises ``ValueError`` where it is not what ``save`` wrote."""
     if not isinstance(header, dict):
@@ -422,8 +468,9 @@ def _checked(header: Any) -> dict[str, Any]:
     seed, frozen = header["seed"], header["frozen"]
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f"the seed in {_HEADER} must be a whole number, and is {seed!r}")
-    if not isinstance(frozen, list) or not all(isinstance(key, str) for key in frozen):
-        raise ValueError(f"'frozen' in {_HEADER} must be a list of names, and is {frozen!r}")
+    for name, listed in (("frozen", frozen), ("rules", header.get("rules", []))):
+        if not isinstance(listed, list) or not all(isinstance(key, str) for key in listed):
+            raise ValueError(f"{name!r} in {_HEADER} must be a list of names, and is {listed!r}")
     if not isinstance(header.get("kernel_transforms", False), bool):
         raise ValueError(
             f"'kernel_transforms' in {_HEADER} must be true or false, and is {header['kernel_transforms']!r}"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from archsmith.build.bank import Bank
+from archsmith.build.slices import Rule
 from archsmith.errors import SpaceError
 from archsmith.space import Arch, Space
 
@@ -25,13 +26,15 @@ def inherit(
     child: Arch,
     seed: int = 0,
     note: Callable[[str], object] | None = None,
+    rules: Mapping[type, Rule] | None = None,
 ) -> nn.Module:
     """Return the child's network with all that it shares with its parent, cut to its own sizes.
 
     ``weights`` are the parent's network or ``state_dict``. What the parent lacks begins as ``seed`` says. ``note`` is
-    called with a sentence about what of the weights the parent has no place for, if there is any.
+    called with a sentence about what of the weights the parent has no place for, if there is any. ``rules`` are those
+    of a bank.
     """
-    bank = Bank(space, seed, survey=False)
+    bank = Bank(space, seed, rules, survey=False)
     lost = bank.absorb(parent, weights)
     if lost and note is not None:
         note(
@@ -173,6 +176,8 @@ def grow_kernel(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d, kernel: int) -> None:
         )
     _replace(conv, "weight", nn.functional.pad(conv.weight, [e // 2 for e in reversed(extra) for _ in range(2)]))
     conv.kernel_size = tuple(kernel for _ in extra)
+    if conv.padding == "valid":  # none, but the larger kernel needs some; "same" means more of it by itself
+        conv.padding = tuple(0 for _ in extra)
     if not isinstance(conv.padding, str):
         conv.padding = tuple(p + d * e // 2 for p, d, e in zip(conv.padding, conv.dilation, extra, strict=True))
         conv._reversed_padding_repeated_twice = [p for p in reversed(conv.padding) for _ in range(2)]

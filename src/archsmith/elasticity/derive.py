@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from archsmith.build import Bank, build
+from archsmith.build import Bank
 from archsmith.elasticity.analysis import analyse
 from archsmith.elasticity.ordering import ordered
+from archsmith.elasticity.running import shapes_in, tensors_in, unable
 from archsmith.elasticity.tracing import trace
 from archsmith.elasticity.write import Fixed, Wishes, Writer
 from archsmith.errors import SpaceError, UsageError
-from archsmith.space import Arch, Call, Space, largest, sample, smallest
+from archsmith.space import Arch, Call, Space, largest
 
 __all__ = ["Elastic", "elastic"]
 
@@ -80,7 +80,7 @@ def elastic(
         analysis = analyse(model, traced, pinned, depth)
         writer = Writer(model, analysis, wishes, pinned)
         space = Space(model=writer.write())
-        if not (wrong := _wrong(space, x, seed)):
+        if not (wrong := unable(space, x, seed, writer.unwritten)):
             break
         if wrong.keys() <= pinned.keys():
             raise SpaceError(f"{', '.join(wrong)} cannot vary, and could not be fixed: {'; '.join(wrong.values())}.")
@@ -155,70 +155,6 @@ def _check(model: nn.Module) -> None:
             )
 
 
-def _tensors(output: Any) -> dict[str, Tensor]:
-    """Return the tensors in what a network returns, by where they stand in it: "" for one that stands alone."""
-    if isinstance(output, Tensor):
-        return {"": output}
-    if output is None:
-        return {}
-    if isinstance(output, Mapping):
-        items = [(str(key), value) for key, value in output.items()]
-    elif isinstance(output, tuple | list):
-        items = [(str(i), value) for i, value in enumerate(output)]
-    else:
-        raise SpaceError(
-            f"The network returns a {type(output).__name__}, {output!r:.60}; it must return a tensor, or tuples, lists "
-            "and dicts of tensors. Wrap it in a module whose forward returns the tensors alone."
-        )
-    return {f"[{key}]{inner}": tensor for key, value in items for inner, tensor in _tensors(value).items()}
-
-
-def _shapes(output: Any) -> dict[str, list[int]]:
-    return {place: list(tensor.shape) for place, tensor in _tensors(output).items()}
-
-
-def _runs(space: Space, arch: Arch, x: Tensor, shapes: Mapping[str, list[int]] | None) -> str:
-    """Return why the network of an architecture does not run on the example, or gives another shape; else ''."""
-    try:
-        with torch.no_grad():
-            output = build(space, arch, seed=0).eval()(x)
-    except Exception as error:
-        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-    if shapes is None or (found := _shapes(output)) == shapes:
-        return ""
-    if found.keys() != shapes.keys():
-        return "the output would hold other tensors"
-    return "; ".join(f"the output{at} would be of shape {shape}" for at, shape in found.items() if shape != shapes[at])
-
-
-def _wrong(space: Space, x: Tensor, seed: int) -> dict[str, str]:
-    """Return the decisions that must not be free, with the reason, by building and running smaller networks."""
-    full = largest(space)
-    if reason := _runs(space, full, x, None):
-        raise SpaceError(
-            f"The network cannot be made again from its parts: {reason}. Attributes that are neither modules, tensors "
-            "nor plain values are left out; name the class that needs one in leaves=..., with how it is made."
-        )
-    with torch.no_grad():
-        shapes = _shapes(build(space, full, seed=0).eval()(x))
-    if not shapes:
-        raise SpaceError("The network returns no tensor; return what it computes from its forward.")
-    rng = np.random.default_rng(seed)
-    tries = [smallest(space), *(sample(space, rng) for _ in range(2))]
-    if not any(_runs(space, arch, x, shapes) for arch in tries):
-        return {}
-    wrong: dict[str, str] = {}
-    for key, decision in space.decisions.items():
-        for option in decision.options:
-            if option != full[key] and (reason := _runs(space, Arch({**full, key: option}), x, shapes)):
-                name = key.removesuffix(".width") if key.endswith(".width") else key
-                wrong[name] = f"with {option} the network does not run ({reason})"
-                break
-    if not wrong:
-        raise SpaceError("Networks of this space do not run, though each change alone does.")  # pragma: no cover
-    return wrong
-
-
 def _compare(bank: Bank, arch: Arch, model: nn.Module, x: Tensor) -> None:
     """Raise where the bank's network does not compute what the model does: in float64, where its code can."""
     mine, theirs = bank.extract(arch).eval(), model.eval()
@@ -229,9 +165,9 @@ def _compare(bank: Bank, arch: Arch, model: nn.Module, x: Tensor) -> None:
             a, b = copy.deepcopy(mine).double()(wide), copy.deepcopy(theirs).double()(wide)
         except (RuntimeError, TypeError):  # code that makes float32 numbers of its own
             most, a, b = 1e-3, mine(x), theirs(x)
-    again, given = _tensors(a), _tensors(b)
-    if _shapes(a) != _shapes(b):
-        raise SpaceError(f"The network made again from its parts returns {_shapes(a)} in place of {_shapes(b)}.")
+    again, given = tensors_in(a), tensors_in(b)
+    if shapes_in(a) != shapes_in(b):
+        raise SpaceError(f"The network made again from its parts returns {shapes_in(a)} in place of {shapes_in(b)}.")
     for place, tensor in given.items():
         if not tensor.numel():
             continue

@@ -161,6 +161,14 @@ def _chunk(op: Operation) -> Any:
     return [(*labels[:dim], part, *labels[dim + 1 :]) for _ in values]
 
 
+def _unbound(op: Operation) -> Any:
+    dim = op.axes(op.argument(1, "dim", 0))[0]
+    labels = op.labels(op.x)
+    if (axis := labels[dim]) is not None:
+        pin(axis, f"it is split at {op.where}")
+    return [(*labels[:dim], *labels[dim + 1 :]) for _ in op.node.meta["value"]]
+
+
 def _permutation(op: Operation) -> Any:
     labels = op.labels(op.x)
     if op.name == "t":
@@ -238,7 +246,9 @@ def _unknown(op: Operation) -> Any:
             op.flow.labels.get(node), f"it goes through {op.where}, which is not known to treat all channels alike"
         )
     value = op.node.meta["value"]
-    return (None,) * len(value.shape) if isinstance(value, Tensor) else None
+    if isinstance(value, Tensor):
+        return (None,) * value.ndim
+    return [(None,) * part.ndim if isinstance(part, Tensor) else None for part in value]
 
 
 _PASSING = """abs alpha_dropout bernoulli bfloat16 celu clamp clamp_max clamp_min clone contiguous cos cpu detach double
@@ -263,11 +273,12 @@ FUNCTIONS: Mapping[str, Callable[[Operation], Any]] = MappingProxyType(
         **dict.fromkeys(_SPATIAL.split(), _spatial),
         **dict.fromkeys(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"), _reshape),
         **dict.fromkeys(("cat", "concat", "concatenate"), _concatenation),
-        **dict.fromkeys(("chunk", "split", "unbind", "tensor_split"), _chunk),
+        **dict.fromkeys(("chunk", "split", "tensor_split"), _chunk),
         **dict.fromkeys(("permute", "transpose", "swapaxes", "swapdims", "movedim", "t"), _permutation),
         **dict.fromkeys(("matmul", "bmm"), _matmul),
         **dict.fromkeys(("expand", "expand_as", "broadcast_to"), _expand),
         "getitem": _index,
+        "unbind": _unbound,
         "pad": _pad,
         "scaled_dot_product_attention": _attention,
         "": _unknown,

@@ -49,14 +49,19 @@ class Wishes:
 
 @dataclass
 class Writer:
-    """Writes the expression, and notes what could not vary in ``fixed``."""
+    """Writes the expression, and notes what could not vary in ``fixed``.
+
+    ``unwritten`` are the paths of attributes that a space cannot hold. They are missed only where they are used.
+    """
 
     model: nn.Module
     analysis: Analysis
     wishes: Wishes
     pinned: Mapping[str, str]
     fixed: dict[tuple[str, str], Fixed] = field(default_factory=dict)
+    unwritten: list[str] = field(default_factory=list)
     _choices: dict[Width, Any] = field(default_factory=dict)
+    _alone: dict[Width, str] = field(default_factory=dict)
     _seen: dict[int, str] = field(default_factory=dict)
     _ties: list[tuple[str, str]] = field(default_factory=list)
     _grouped: set[Width] = field(init=False)
@@ -75,11 +80,16 @@ class Writer:
         flow = self.analysis.flow
         for path, reason in flow.left.items():
             self.note(path, "everything", reason)
+        if not any(share < 1 for share in self.wishes.width):
+            return
         for (path, argument), axis in flow.sizes.items():
-            fixed = next((width.fixed for width, _ in resolve(axis) if width.fixed), "")
-            if fixed and argument in _OUTPUTS and self.wishes.width:
+            if argument in _OUTPUTS and (fixed := self._why_fixed(widths_of(axis))):
                 self.note(path, argument, fixed)
         self._note_parameters()
+
+    def _why_fixed(self, widths: Sequence[Width]) -> str:
+        """Return why one of these widths cannot vary, or '' where all can."""
+        return next((reason for width in widths if (reason := width.fixed or self._alone.get(width, ""))), "")
 
     def _note_parameters(self) -> None:
         """Note the fixed sizes of a module's own parameters, but for those that it shares with a layer's outputs."""
@@ -87,9 +97,9 @@ class Writer:
         listed = {*widths_of(*(axis for (_, argument), axis in sizes.items() if argument in _OUTPUTS))}
         for path, module in self.model.named_modules():
             for name, tensor in module._parameters.items():
-                for dim in range(0 if tensor is None or not self.wishes.width else tensor.ndim):
+                for dim in range(0 if tensor is None else tensor.ndim):
                     own = [width for width in widths_of(sizes.get((path, f"{name} {dim}"), ())) if width not in listed]
-                    if fixed := next((width.fixed for width in own if width.fixed), ""):
+                    if fixed := self._why_fixed(own):
                         self.note(path, f"axis {dim} of {name}", fixed)
 
     def note(self, path: str, what: str, reason: str) -> None:
@@ -110,8 +120,14 @@ class Writer:
     def _width(self, width: Width) -> Any:
         if width not in self._choices:
             options = () if width.fixed else self._options(width.size)
-            if width in self._grouped:  # one group is another layer: the bank keeps plain convolutions apart
+            if len(options) == 1:
+                unit = " groups" if width in self._grouped else ""
+                self._alone[width] = f"no share that was asked for rounds to less than {width.size}{unit}"
+            elif options and width in self._grouped:
+                # One group is another layer: the bank keeps plain convolutions apart.
                 options = tuple(n for n in options if n > 1)
+                if len(options) == 1:
+                    self._alone[width] = f"its {width.size} groups leave no smaller size than one group"
             self._choices[width] = choice(*options, name=f"{width.name}.width") if len(options) > 1 else width.size
         return self._choices[width]
 
@@ -215,12 +231,15 @@ class Writer:
     def _kernel(self, path: str, conv: Any) -> dict[str, Any]:
         """Return the kernel size and the padding that goes with it, where the kernel can shrink about its middle."""
         full, name = conv.kernel_size[0], f"{path}.kernel"
-        if len(set(conv.kernel_size)) > 1 or full == 1:
-            if full > 1:
-                self.note(path, "its kernel", f"it is not square: {conv.kernel_size}")
+        if not any(k < max(conv.kernel_size) for k in self.wishes.kernel):
             return {}
-        smaller = [k for k in self.wishes.kernel if 0 < k < full and (full - k) % 2 == 0]
+        if len(set(conv.kernel_size)) > 1:
+            self.note(path, "its kernel", f"it is not square: {conv.kernel_size}")
+            return {}
+        smaller = [k for k in self.wishes.kernel if k < full and (full - k) % 2 == 0]
         if not smaller:
+            told = f"no kernel that was asked for is smaller than {full} by an even number, as one about the same"
+            self.note(path, "its kernel", f"{told} middle is")
             return {}
         reason = self.pinned.get(name, "")
         dilation = conv.dilation[0]
@@ -244,6 +263,8 @@ class Writer:
         for name, value in vars(module).items():
             if name not in _MODULE and (written := _data(value)) is not _UNWRITTEN:
                 parts[name] = written
+            elif name not in _MODULE:
+                self.unwritten.append(f"{path}.{name}".lstrip("."))
         for name, tensor in module._parameters.items():
             parts[name] = None if tensor is None else self._parameter(path, name, tensor)
         for name, buffer in module._buffers.items():

@@ -17,7 +17,8 @@ from archsmith.estimate.samplers import SAMPLERS, NamedSampler, make_sampler, sh
 from archsmith.estimate.settings import Settings
 from archsmith.estimate.shared import SharedEstimator, train_bank, validation_score
 from archsmith.estimate.state import load_curve, load_weights, save_weights, seconds_spent
-from archsmith.estimate.stopping import Curve, ExtrapolationRule, MedianRule, Stopping, StoppingRule
+from archsmith.estimate.stopping import Stopping
+from archsmith.estimate.stopping_rules import Curve, ExtrapolationRule, MedianRule, StoppingRule
 from archsmith.estimate.train_estimator import CHECKPOINT, TrainEstimator
 from archsmith.estimate.training import Divergence, Trained, train
 

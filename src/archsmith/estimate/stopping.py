@@ -1,114 +1,69 @@
-"""Ending trainings that will not be among the best: rules over learning curves, around any evaluation."""
+"""Ending trainings that will not be among the best: a rule over learning curves, around any evaluation."""
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from archsmith.errors import UsageError
+from archsmith.estimate.stopping_rules import Curve, StoppingRule
+from archsmith.files import write_text
 from archsmith.run import DeadlineReached, Run
-from archsmith.trial import Proposal
+from archsmith.space import Space
+from archsmith.trial import Objective, Proposal, known_violation, maximize
 
-__all__ = ["Curve", "ExtrapolationRule", "MedianRule", "Stopping", "StoppingRule"]
+__all__ = ["Stopping"]
 
-_EXPONENTS = np.linspace(0.2, 2.0, 10)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A learning curve: ``at`` is how far the training was at each point, ``losses`` what it had then, to minimise."""
-
-    at: npt.NDArray[np.float64]
-    losses: npt.NDArray[np.float64]
-
-    def best_until(self, place: float) -> float:
-        """Return the least loss until then; infinite before the first point."""
-        return float(self.losses[self.at <= place].min(initial=np.inf))
-
-    def mean_until(self, place: float) -> float:
-        """Return the mean of the losses until then; infinite before the first point."""
-        until = self.losses[self.at <= place]
-        return float(until.mean()) if len(until) else math.inf
-
-
-StoppingRule = Callable[[Curve, Sequence[Curve]], bool]
-"""Whether a training should end, by its own curve and those of all others, running ones too."""
-
-
-@dataclass(frozen=True)
-class MedianRule:
-    """Ends a training whose best loss is worse than the median of others' running means then (Golovin et al., 2017).
-
-    Its best is compared with means, as in Vizier: that is kinder than best against best, since a curve's mean lags
-    behind it. Others count as far as they came at least as far. Nothing ends before ``others`` of them did, nor with
-    fewer than ``points`` points of its own.
-    """
-
-    others: int = 5
-    points: int = 2
-
-    def __call__(self, curve: Curve, others: Sequence[Curve]) -> bool:
-        """Return whether the training should end."""
-        if len(curve.at) < self.points:
-            return False
-        now = curve.at[-1]
-        then = [other.mean_until(now) for other in others if len(other.at) and other.at[-1] >= now]
-        return len(then) >= self.others and curve.best_until(now) > float(np.median(then))
-
-
-@dataclass(frozen=True)
-class ExtrapolationRule:
-    """Ends a training whose curve, drawn on to its ``end``, stays above the best of the others (Domhan et al., 2015).
-
-    The curve is a power law ``a + b * at**-c``, fitted by least squares for each of ten exponents; the lowest of those
-    that fit about as well as the best one is believed, less two of its residual deviations, so that a training ends
-    only where even a kind reading of its curve is not enough. ``end`` is in the unit of the curve.
-    """
-
-    end: float
-    points: int = 4
-
-    def __call__(self, curve: Curve, others: Sequence[Curve]) -> bool:
-        """Return whether the training should end."""
-        kept = curve.at > 0
-        at, losses = curve.at[kept], curve.losses[kept]
-        best = min((float(other.losses.min(initial=np.inf)) for other in others), default=np.inf)
-        if len(at) < max(self.points, 3) or not np.isfinite(best) or not np.isfinite(losses).all():
-            return False
-        fits = []
-        for exponent in _EXPONENTS:
-            features = np.column_stack([np.ones(len(at)), at**-exponent])
-            (level, height), *_ = np.linalg.lstsq(features, losses, rcond=None)
-            deviation = float(np.sqrt(((features @ [level, height] - losses) ** 2).sum() / (len(at) - 2)))
-            fits.append((deviation, float(level + height * self.end**-exponent)))
-        least = min(fits)[0]
-        kind = min(final - 2 * deviation for deviation, final in fits if deviation <= 1.5 * least + 1e-12)
-        return kind > best
+_CURVE, _MEASURED = "metrics.csv", "measured.json"
 
 
 @dataclass(frozen=True)
 class Stopping:
     """An estimator around another: it lets ``rule`` end trainings by what they report with ``run.report``.
 
-    The curve is column ``metric`` over column ``at`` of the ``metrics.csv`` that each trial writes into its own folder,
-    beside those of all others, so this works the same in one process and in many. The training is told through
+    The curve is the first objective over column ``at`` of the ``metrics.csv`` that each trial writes into its own
+    folder, beside those of all others, so this works the same in one process and in many. The training is told through
     ``run.interrupted()``, which trainings of this project look at after every step; your own evaluation may look at it
     too. The trial has then ended ``stopped``: it has no result, and its time was spent. Without a folder there are no
     curves, and nothing is ended.
+
+    ``objectives`` and ``limits`` are those of the study, which refuses others. A training is compared with what could
+    take its place only. Under limits those are the trainings that ended within them: what breaks a limit never wins,
+    so it sets no bar. With further objectives they are the trainings that are no worse in any of them; what a training
+    does not report of those cannot be compared, so it goes on.
     """
 
     evaluate: Callable[[Proposal, Run], Mapping[str, float]]
     rule: StoppingRule
-    metric: str = "accuracy"
-    direction: Literal["max", "min"] = "max"
+    objectives: Sequence[Objective] = (maximize("accuracy"),)
+    limits: Mapping[str, float] = field(default_factory=dict)
     at: str = "epoch"
+
+    def __post_init__(self) -> None:
+        if not self.objectives:
+            raise UsageError("Stopping needs at least one objective, such as maximize('accuracy').")
+
+    def check(self, space: Space, weights: str) -> None:
+        """Raise what the evaluation raises for a space that it cannot measure."""
+        check = getattr(self.evaluate, "check", None)
+        if check is not None:
+            check(space, weights)
+
+    def check_goals(self, objectives: Sequence[Objective], limits: Mapping[str, float]) -> None:
+        """Raise ``UsageError`` unless these are the objectives and limits that trainings are ended by."""
+        if tuple(objectives) != tuple(self.objectives) or dict(limits) != dict(self.limits):
+            raise UsageError(
+                f"Stopping ends trainings by {_said(self.objectives, self.limits)}, but the study searches for "
+                f"{_said(objectives, limits)}. Give Stopping the objectives and limits of the study."
+            )
 
     def __call__(self, proposal: Proposal, run: Run) -> Mapping[str, float]:
         """Evaluate; raises ``DeadlineReached`` where the rule ended it."""
@@ -117,8 +72,20 @@ class Stopping:
         watch = _Watch(self, run.folder)
         metrics = self.evaluate(proposal, replace(run, interrupted=lambda: run.interrupted() or watch()))
         if watch.ended:
-            raise DeadlineReached(f"{type(self.rule).__name__}: its {self.metric} would not be among the best")
+            metric = self.objectives[0].metric
+            raise DeadlineReached(f"{type(self.rule).__name__}: its {metric} would not be among the best")
+        if isinstance(metrics, Mapping):  # else the trial has failed, and the study says so
+            measured = {str(name): number for name, value in metrics.items() if (number := _number(value)) is not None}
+            write_text(run.folder / _MEASURED, json.dumps(measured), "stopping.measured")
         return metrics
+
+
+class _Known(NamedTuple):
+    """What is known of a training: its curve, its metrics so far, and whether it came to its end."""
+
+    curve: Curve
+    metrics: Mapping[str, float]
+    ended: bool
 
 
 @dataclass
@@ -129,22 +96,41 @@ class _Watch:
     folder: Path
     ended: bool = False
     seen: int = -1
-    read: dict[Path, tuple[int, Curve]] = field(default_factory=dict)
+    read: dict[Path, tuple[tuple[int, int], _Known]] = field(default_factory=dict)
 
     def __call__(self) -> bool:
-        size = _size(self.folder / "metrics.csv")
+        size = _size(self.folder / _CURVE)
         if not self.ended and size > 0 and size != self.seen:
             self.seen = size
-            beside = (path for path in self.folder.parent.glob("*/metrics.csv") if path.parent != self.folder)
-            others = [self._curve(path) for path in beside]
-            self.ended = self.stopping.rule(self._curve(self.folder / "metrics.csv"), others)
+            own = self._known(self.folder)
+            folders = (path.parent for path in self.folder.parent.glob(f"*/{_CURVE}"))
+            known = [self._known(folder) for folder in folders if folder != self.folder]
+            bars = [other.curve for other in known if self._sets_a_bar(other, own)]
+            self.ended = self.stopping.rule(own.curve, bars)
         return self.ended
 
-    def _curve(self, path: Path) -> Curve:
-        size = _size(path)
-        if path not in self.read or self.read[path][0] != size:
-            self.read[path] = size, _read(path, self.stopping)
-        return self.read[path][1]
+    def _known(self, folder: Path) -> _Known:
+        sizes = _size(folder / _CURVE), _size(folder / _MEASURED)
+        if folder not in self.read or self.read[folder][0] != sizes:
+            self.read[folder] = sizes, _read(folder, self.stopping)
+        return self.read[folder][1]
+
+    def _sets_a_bar(self, other: _Known, own: _Known) -> bool:
+        """Whether the other could take this one's place: within the limits, and no worse in what else is wanted."""
+        limits, further = self.stopping.limits, self.stopping.objectives[1:]
+        losses = [(o.loss(own.metrics), o.loss(other.metrics)) for o in further]
+        # What was known before training is not measured by it: such a limit holds for everything that was trained.
+        settled = other.ended or limits.keys() <= other.metrics.keys()
+        return (
+            settled
+            and known_violation(other.metrics, limits) == 0
+            and all(math.isfinite(mine) and theirs <= mine for mine, theirs in losses)
+        )
+
+
+def _said(objectives: Sequence[Objective], limits: Mapping[str, float]) -> str:
+    goals = ", ".join(f"{o.direction} {o.metric}{f' against {o.cost}' if o.cost else ''}" for o in objectives)
+    return goals + "".join(f", {name} <= {bound:g}" for name, bound in limits.items())
 
 
 def _size(path: Path) -> int:
@@ -154,14 +140,32 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _read(path: Path, stopping: Stopping) -> Curve:
-    """Return the points of a curve that are complete; another process may be writing the last."""
-    points = []
-    with path.open(newline="", encoding="utf-8") as file:
+def _read(folder: Path, stopping: Stopping) -> _Known:
+    """Return what a trial reported so far; another process may be writing the last line."""
+    goal, points, metrics = stopping.objectives[0], [], dict[str, float]()
+    with (folder / _CURVE).open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
-            try:
-                points.append((float(line[stopping.at]), float(line[stopping.metric])))
-            except (KeyError, TypeError, ValueError):
-                continue
+            values = {name: value for name, cell in line.items() if (value := _number(cell)) is not None}
+            metrics |= values
+            if stopping.at in values and math.isfinite(loss := goal.loss(values)):
+                points.append((values[stopping.at], loss))
+    measured = _measured(folder)
     table = np.array(points, dtype=np.float64).reshape(-1, 2)
-    return Curve(table[:, 0], -table[:, 1] if stopping.direction == "max" else table[:, 1])
+    return _Known(Curve(table[:, 0], table[:, 1]), {**metrics, **(measured or {})}, measured is not None)
+
+
+def _number(value: object) -> float | None:
+    """Return a value, or what a cell of a table says, as a finite number; None where it is none."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _measured(folder: Path) -> dict[str, float] | None:
+    """Return what a training that came to its end has measured; None before."""
+    try:
+        return dict(json.loads((folder / _MEASURED).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 from torch import nn
 
-from archsmith.build.bank import Bank
 from archsmith.build.module import build
 from archsmith.build.morphisms import inherit
+from archsmith.build.slices import Rule
+from archsmith.build.transfer import load_whole
 from archsmith.documents import read_json
 from archsmith.errors import StoreError, UsageError, nearest
 from archsmith.estimate.machine import Machine
@@ -41,15 +41,16 @@ class TrainEstimator:
     comparison. ``full_cost`` is the cost of a full training then.
     The last ``cooldown`` share of the epochs anneals the learning rate; a resumed trial goes on from before that, so a
     trial promoted to more epochs is the very training that had those epochs from the start (see ``schedule``).
-    ``defaults`` are training settings for what the space leaves open.
+    ``defaults`` are training settings for what the space leaves open. ``rules`` are slice rules, as those of a bank.
 
     A proposal that inherits begins with all weights that it shares with its parent (Real et al., 2017), anew where the
-    parent left none. One with ``weights`` is measured on that bank; see ``SharedEstimator``.
+    parent left none; where the study keeps no folder nothing can be inherited, and that is refused. One with
+    ``weights`` is measured on that bank, which must hold all that the space needs; see ``SharedEstimator``.
 
     Calling it returns the validation metrics with ``train_loss``, ``epochs``, ``seconds`` and ``seconds_per_epoch``;
     Raises ``DeadlineReached`` where the deadline came first, since a shorter training must not stand for the one that
     was asked; ``Diverged`` when the loss leaves the finite numbers, with the step and learning rate; and ``UsageError``
-    for a fidelity or setting that is none.
+    for a fidelity or setting that is none, and for weights that there cannot be.
     """
 
     task: Task
@@ -60,6 +61,7 @@ class TrainEstimator:
     defaults: Settings = field(default_factory=Settings)
     pace: Callable[[Arch], float] | None = None
     full_cost: float = 0.0
+    rules: Mapping[type, Rule] | None = None
 
     def __call__(self, proposal: Proposal, run: Run) -> Mapping[str, float]:
         """Return the metrics of the proposal's network; see the class."""
@@ -79,7 +81,7 @@ class TrainEstimator:
     def check(self, space: Space, weights: str) -> None:
         """Raise ``SpaceError`` or ``StoreError`` where the bank in the folder ``weights`` cannot serve the space."""
         if weights:
-            Bank.load(Path(weights), space).survey()
+            load_whole(weights, space, self.rules)
 
     def train(self, proposal: Proposal, run: Run) -> Trained:
         """Return the whole outcome of the training, with the network."""
@@ -106,11 +108,16 @@ class TrainEstimator:
 
     def _begun(self, proposal: Proposal, run: Run) -> nn.Module:
         """Return the network before its training, with what it inherits."""
-        if proposal.inherit and run.parent_folder is not None:
+        if proposal.inherit and proposal.parent is not None:
+            if run.parent_folder is None:  # then there is no log for a note either, and a score would not tell
+                raise UsageError(
+                    f"Trial {run.trial} was to begin with the weights of trial {proposal.parent}, and nothing was kept "
+                    "of those: the study has no folder. Give the study a folder, or propose without inherit."
+                )
             try:
                 weights = load_weights(run.parent_folder / CHECKPOINT)
                 parent = Arch.from_json(read_json(run.parent_folder / "arch.json"))
-                return inherit(self.space, parent, weights, proposal.arch, run.seed, run.note)
+                return inherit(self.space, parent, weights, proposal.arch, run.seed, run.note, self.rules)
             except (StoreError, OSError) as error:
                 run.note(f"nothing could be inherited from trial {proposal.parent}, so it began anew: {error}")
         return build(self.space, proposal.arch, seed=run.seed)
@@ -118,7 +125,7 @@ class TrainEstimator:
     def _shared(self, folder: str) -> SharedEstimator:
         """Return what measures on the bank in the folder, which is read once."""
         if folder not in self._banks:
-            self._banks[folder] = SharedEstimator(self.task, Bank.load(Path(folder), self.space), self.machine)
+            self._banks[folder] = SharedEstimator(self.task, load_whole(folder, self.space, self.rules), self.machine)
         return self._banks[folder]
 
     @cached_property

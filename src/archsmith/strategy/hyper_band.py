@@ -75,7 +75,8 @@ class Brackets:
     def _best(self) -> list[Trial]:
         if self.rung + 1 >= len(self.levels):
             return []
-        return [t for t in order(self.entered)[: int(len(self.entered) / self.eta + 1e-9)] if t.usable]
+        go_on = max(1, int(len(self.entered) / self.eta + 1e-9))  # of two, with a third to go on, one does
+        return [t for t in order(self.entered)[:go_on] if t.usable]
 
     def _close(self) -> None:
         """End the rung: its best go on to the next, or a new bracket begins."""
@@ -159,7 +160,8 @@ class HyperBand:
 class SynchronousHalving:
     """Starts ``number`` architectures, and lets the best ``1/eta`` of each rung go on (Jamieson and Talwalkar, 2016).
 
-    As one bracket of ``HyperBand``, again and again; ``rungs`` are its levels, if given.
+    At least one goes on, so that the highest rung is reached. As one bracket of ``HyperBand``, again and again;
+    ``rungs`` are its levels, if given.
     """
 
     strategy: Strategy

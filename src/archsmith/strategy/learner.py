@@ -52,17 +52,23 @@ class Rewards:
 
 @dataclass
 class Feasibility:
-    """The probability of meeting the limits as a function of the policy, from the last trials (TabNAS)."""
+    """The probability of meeting the limits as a function of the policy, from the last trials (TabNAS).
+
+    It begins with the first trial that breaks a limit: before, there is nothing to correct, and most searches have no
+    limit at all, so the probabilities of those trials are not noted.
+    """
 
     window: int
-    _seen: deque[tuple[Path, float | None, bool]] = field(default_factory=deque)
+    _seen: deque[tuple[Path, float, bool]] = field(default_factory=deque)
     _broken: int = 0
     _ever: bool = False
 
     def saw(self, policy: Policy, path: Path, feasible: bool) -> None:
         """Remember a trial, with the probability it had when it was told, from the first broken limit on."""
         self._ever |= not feasible
-        self._seen.append((path, log_probability(policy, path) if self._ever else None, feasible))
+        if not self._ever:
+            return
+        self._seen.append((path, log_probability(policy, path), feasible))
         self._broken += not feasible
         if len(self._seen) > self.window:
             self._broken -= not self._seen.popleft()[2]
@@ -71,11 +77,7 @@ class Feasibility:
         """Subtract ``advantage`` times the gradient of ``log P(feasible)``; nothing where no trial broke a limit."""
         if not self._broken or not advantage:
             return
-        kept = [
-            (path, 0.0 if before is None else log_probability(policy, path) - before)
-            for path, before, feasible in self._seen
-            if feasible
-        ]
+        kept = [(path, log_probability(policy, path) - before) for path, before, feasible in self._seen if feasible]
         if not kept:
             return
         weights = np.exp(np.array([w for _, w in kept]) - max(w for _, w in kept))

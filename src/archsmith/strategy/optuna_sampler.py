@@ -309,7 +309,7 @@ def export_to_optuna(
         raise UsageError(f"{storage} already has a study {name!r}. Give another name.") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([o.metric for o in objectives])
+        study.set_metric_names([" against ".join(o.metrics) for o in objectives])
     ended = [t for t in trials if t.state != "running"]
     for trial in ended:
         study.add_trial(_written(optuna, space, trial, objectives))
@@ -337,11 +337,17 @@ def _written(optuna: Any, space: Space, trial: Trial, objectives: Sequence[Objec
         state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.FAIL,
         params=params,
         distributions=distributions,
-        values=[trial.metrics[o.metric] for o in objectives] if complete else None,
+        values=[_value(o, trial.metrics) for o in objectives] if complete else None,
         user_attrs=attributes,
     )
     written.set_constraint("limits", min(trial.violation, 1e9))
     return written
+
+
+def _value(objective: Objective, metrics: Mapping[str, float]) -> float:
+    """Return what Optuna is to compare: the metric, traded against its cost where it has one."""
+    loss = objective.loss(metrics)
+    return -loss if objective.direction == "max" else loss
 
 
 # Under the names by which the field knows them; those that Archsmith has of its own are Optuna's by their first word.

@@ -35,8 +35,8 @@ class Reinforce:
 
     A trial that breaks a limit is rejected, with the correction of TabNAS (Yang et al., 2022): what is learned is the
     distribution among feasible architectures, by the gradient of ``log p(arch) - log P(feasible)``. ``P(feasible)``
-    is estimated from the last ``window`` trials, each weighted by how likely it has become. A trial that failed counts
-    as the worst result so far.
+    is estimated from the last ``window`` trials, from the first that broke a limit on, each weighted by how likely it
+    has become. A trial that failed counts as the worst result so far.
     """
 
     space: Space

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from archsmith.strategy.abilities import Abilities, abilities_of
 from archsmith.strategy.protocol import Strategy, fresh, recommended
 from archsmith.trial import Proposal, Trial
 
-__all__ = ["Sharing", "weights_of"]
+__all__ = ["Sharing", "inherits", "weights_of"]
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Sharing:
 
     With ``weights``, the folder of a bank, it is measured on shared weights and not trained (Guo et al., 2020). With
     ``inherit`` a child's training begins with its parent's weights, where the strategy says who that is, as evolution
-    does (Real et al., 2017).
+    does (Real et al., 2017); the study needs a folder then, in which they are kept.
     """
 
     strategy: Strategy
@@ -56,7 +56,18 @@ class Sharing:
 
 def weights_of(strategy: Any) -> str:
     """Return the folder of the bank that a strategy's proposals are measured on, as far as it says; "" for none."""
+    return next((sharing.weights for sharing in _sharings(strategy) if sharing.weights), "")
+
+
+def inherits(strategy: Any) -> bool:
+    """Whether a strategy's proposals inherit weights, as far as it says."""
+    return any(sharing.inherit for sharing in _sharings(strategy))
+
+
+def _sharings(strategy: Any) -> Iterator[Sharing]:
+    """Yield what shares in a strategy, from the outside in."""
     inside: Any = strategy
-    while inside is not None and not isinstance(inside, Sharing):
+    while inside is not None:
+        if isinstance(inside, Sharing):
+            yield inside
         inside = getattr(inside, "strategy", None)
-    return "" if inside is None else inside.weights or weights_of(inside.strategy)

@@ -16,16 +16,17 @@ __all__ = ["TableEstimator"]
 
 
 class TableEstimator:
-    """Measures by looking up ``metrics`` of a table, and takes the ``seconds`` that its cost column says.
+    """Measures by looking up ``metrics`` of a table, and knows the seconds that its cost column says.
 
     Only the named metrics are handed out, so that no search sees what is kept for judging it. A proposal without a
     fidelity is measured at ``level``, by default the table's highest. Where a metric was measured several times one
     of the repeats is drawn, evenly, by the seed of the run, the same one for all metrics of a trial. A metric that a
     row lacks is NaN: the trial fails.
 
-    It fits the simulated executor: what it returns has an entry ``seconds`` where ``cost`` names a column. With
-    ``resumes`` a trial that continues another one is charged for the difference only, as far as this estimator has
-    seen the other. Raises ``UsageError`` for names that the table does not have.
+    The simulated executor takes ``timed``, which says beside the metrics what a trial is charged: what ``cost`` says,
+    or one second without a column of costs, so that time counts trials. With ``resumes`` a trial that continues another
+    one is charged for the difference only, as far as this estimator has seen the other. Raises ``UsageError`` for names
+    that the table does not have.
     """
 
     def __init__(
@@ -36,8 +37,6 @@ class TableEstimator:
         level: Mapping[str, float] | None = None,
         resumes: bool = False,
     ) -> None:
-        if "seconds" in metrics and cost not in (None, "seconds"):
-            raise UsageError("The metric 'seconds' is the time that trials take; give another name to this one.")
         self.table, self.metrics, self.cost = table, tuple(metrics), cost
         self.level, self.resumes = dict(level or {}), resumes
         self._columns = {name: table.column(name) for name in metrics}
@@ -51,7 +50,7 @@ class TableEstimator:
         self._spent: dict[int, float] = {}
 
     def __call__(self, proposal: Proposal, run: Run, /) -> dict[str, float]:
-        """Return the metrics of a proposal's row, and its ``seconds``."""
+        """Return the metrics of a proposal's row."""
         row = self.table.row(proposal.arch)
         level = self.table.level(proposal.fidelity or self.level)
         found = {}
@@ -60,12 +59,18 @@ class TableEstimator:
             repeats = int(self._repeats[name][row, at])
             # A trial's seed is even over 32 bits, so the remainder is even over a handful of repeats.
             found[name] = float(column[row, at, run.seed % repeats if repeats > 1 else 0])
-        if self._seconds is not None:
-            whole = float(self._seconds[row, min(level, self._seconds.shape[1] - 1)])
-            before = self._spent.get(proposal.resume, 0.0) if self.resumes and proposal.resume is not None else 0.0
-            self._spent[run.trial] = whole
-            found["seconds"] = max(whole - before, 0.0)
         return found
+
+    def timed(self, proposal: Proposal, run: Run, /) -> tuple[dict[str, float], float]:
+        """Return the metrics of a proposal's row, and the seconds that the trial is charged."""
+        found = self(proposal, run)
+        if self._seconds is None:
+            return found, 1.0
+        row, level = self.table.row(proposal.arch), self.table.level(proposal.fidelity or self.level)
+        whole = float(self._seconds[row, min(level, self._seconds.shape[1] - 1)])
+        before = self._spent.get(proposal.resume, 0.0) if self.resumes and proposal.resume is not None else 0.0
+        self._spent[run.trial] = whole
+        return found, max(whole - before, 0.0)
 
 
 def _repeats(column: NDArray[np.float64]) -> NDArray[np.int64]:

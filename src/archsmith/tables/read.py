@@ -265,6 +265,8 @@ def _whole(cell: str) -> int | None:
 
 
 def _finite(cell: str) -> float | None:
+    if "_" in cell:  # a name such as 3_3, which Python would read as 33
+        return None
     try:
         value = float(cell)
     except ValueError:
