@@ -120,10 +120,10 @@ class Study:
                 raise UsageError("A study needs an evaluate function of (proposal, run), or an executor that has one.")
             executor = Inline(evaluate, self.folder, seed=seed, interrupted=self._stopping)
             self._own.append(executor)
-        if inherits(strategy) and getattr(executor, "folder", executor) is None:
-            raise UsageError("Children can inherit weights only where they are kept: give the study a folder.")
         measures = getattr(executor, "evaluate", None)
         if isinstance(measures, Checked):
+            if inherits(strategy) and getattr(executor, "folder", executor) is None:
+                raise UsageError("Children can inherit weights only where they are kept: give the study a folder.")
             measures.check(space, weights_of(strategy))
         if isinstance(measures, Aimed):
             measures.check_goals(self.objectives, self.limits)

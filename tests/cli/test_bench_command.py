@@ -77,7 +77,7 @@ class Faulty(RandomSearch):
 def test_an_interrupted_comparison_keeps_what_had_ended(tmp_path: Path, number: signal.Signals) -> None:
     script = tmp_path / "bench.py"
     script.write_text(INTERRUPTED, encoding="utf-8")
-    words = ["bench", "nasbench201", "--strategies", "random,archsmith", "--seeds", "6", "--trials", "1000"]
+    words = ["bench", "nasbench201", "--strategies", "random,archsmith", "--seeds", "6", "--trials", "300"]
     command = [sys.executable, str(script), *words, "--jobs", "2"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as bench:
         assert bench.stderr is not None
@@ -85,7 +85,7 @@ def test_an_interrupted_comparison_keeps_what_had_ended(tmp_path: Path, number: 
         os.killpg(bench.pid, number) if number is signal.SIGINT else bench.terminate()
         said = bench.stderr.read()
         assert bench.wait() == 128 + number
-    folder = tmp_path / "bench" / "nasbench201-cifar10-1000-trials"
+    folder = tmp_path / "bench" / "nasbench201-cifar10-300-trials"
     assert "1 of 2 strategies had ended" in said and "Traceback" not in said
     assert [s["label"] for s in json.loads((folder / "summary.json").read_text())["strategies"]] == ["random"]
     assert len(load_trajectories(folder)["random"]) == 6

@@ -26,10 +26,11 @@ class BANANAS:
     """Bayesian optimisation with an ensemble of neural predictors (White, Neiswanger and Savani, 2021).
 
     After ``initial`` random architectures, five networks of ten layers of twenty units predict the losses, from the
-    ``paths`` of cells or from the ``one_hot`` decisions. The ``candidates`` are mutations of the ten best. Each draws
-    one value from a normal distribution with the mean and deviation that the ensemble predicts for it, and the lowest
-    values win: independent Thompson sampling. The ensemble is trained again when ``k`` more results, and a tenth more,
-    are there; in between it proposes from the same predictions.
+    ``paths`` of cells or from the ``one_hot`` decisions. The ``candidates`` are mutations of the ten best, a tenth of
+    which are crossed with one another first. Each draws one value from a normal distribution with the mean and
+    deviation that the ensemble predicts for it, and the lowest values win: independent Thompson sampling. The ensemble
+    is trained again when ``k`` more results, and a tenth more, are there; in between it proposes from the same
+    predictions.
 
     Several objectives: an ensemble each, and one random weighting of the draws. Losses enter by rank, with trials that
     break a limit behind those that do not. ``recommend`` names the trial with the least expected loss.
