@@ -98,7 +98,7 @@ def slower_and_better(early: bool) -> Callable[[Evaluate, Run], dict[str, float]
 
     def train(proposal: Evaluate, run: Run) -> dict[str, float]:
         size = float(sum(int(str(v)) for v in proposal.arch.values()))
-        for epoch in range(1, 21):
+        for epoch in range(1, 13):
             loss = (11 - size) / 10 + 1 / epoch
             run.report({"epoch": epoch, "loss": loss} | ({"latency": size} if early else {}))
             if run.interrupted():
@@ -108,35 +108,35 @@ def slower_and_better(early: bool) -> Callable[[Evaluate, Run], dict[str, float]
     return train
 
 
-@pytest.mark.parametrize("rule", [MedianRule(), ExtrapolationRule(end=20)], ids=["median", "extrapolation"])
+@pytest.mark.parametrize("rule", [MedianRule(), ExtrapolationRule(end=12)], ids=["median", "extrapolation"])
 @pytest.mark.parametrize("early", [True, False], ids=["told early", "told at the end"])
 def test_what_breaks_a_limit_ends_nothing_that_keeps_it(rule: StoppingRule, early: bool, tmp_path: Path) -> None:
     goals, limits, ended, train = [minimize("loss")], {"latency": 3.0}, 0, slower_and_better(early)
-    for seed in range(3):
-        free = Study(SIZES, RandomSearch(SIZES), train, goals, limits, seed=seed).run(trials=60)
+    for seed in range(2):
+        free = Study(SIZES, RandomSearch(SIZES), train, goals, limits, seed=seed).run(trials=40)
         stopping = Stopping(train, rule, goals, limits)
         with Study(
             SIZES, RandomSearch(SIZES), stopping, goals, limits, folder=tmp_path / str(seed), seed=seed
         ) as study:
-            study.run(trials=60)
+            study.run(trials=40)
         assert study.best is not None and free.best is not None and study.best.losses == free.best.losses
         ended += sum(t.state == "stopped" for t in study.trials)
     assert ended > 0, "nothing was saved"
 
 
-@pytest.mark.parametrize("rule", [MedianRule(), ExtrapolationRule(end=20)], ids=["median", "extrapolation"])
+@pytest.mark.parametrize("rule", [MedianRule(), ExtrapolationRule(end=12)], ids=["median", "extrapolation"])
 def test_with_two_objectives_only_what_is_no_worse_in_the_other_ends_a_training(
     rule: StoppingRule, tmp_path: Path
 ) -> None:
     goals = [minimize("loss"), minimize("latency")]
-    free = Study(SIZES, RandomSearch(SIZES), slower_and_better(early=True), goals, seed=1).run(trials=60)
+    free = Study(SIZES, RandomSearch(SIZES), slower_and_better(early=True), goals, seed=1).run(trials=40)
     stopping = Stopping(slower_and_better(early=True), rule, goals)
     with Study(SIZES, RandomSearch(SIZES), stopping, goals, folder=tmp_path, seed=1) as study:
-        study.run(trials=60)
+        study.run(trials=40)
     assert {t.losses for t in study.front} == {t.losses for t in free.front}
     unknown = Stopping(slower_and_better(early=False), rule, goals)
     with Study(SIZES, RandomSearch(SIZES), unknown, goals, folder=tmp_path / "silent", seed=1) as study:
-        study.run(trials=60)
+        study.run(trials=40)
     assert {t.state for t in study.trials} <= {"complete", "cached"}, "what it cannot compare goes on"
 
 

@@ -25,6 +25,14 @@ __all__ = ["Stopping"]
 _CURVE, _MEASURED = "metrics.csv", "measured.json"
 
 
+class _Known(NamedTuple):
+    """What is known of a training: its curve, its metrics so far, and whether it came to its end."""
+
+    curve: Curve
+    metrics: Mapping[str, float]
+    ended: bool
+
+
 @dataclass(frozen=True)
 class Stopping:
     """An estimator around another: it lets ``rule`` end trainings by what they report with ``run.report``.
@@ -46,6 +54,10 @@ class Stopping:
     objectives: Sequence[Objective] = (maximize("accuracy"),)
     limits: Mapping[str, float] = field(default_factory=dict)
     at: str = "epoch"
+    # What was read of each trial's folder, and the sizes of its files then: the next trial needs not read it again.
+    _read: dict[str, tuple[tuple[int, int], _Known]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not self.objectives:
@@ -69,7 +81,9 @@ class Stopping:
         """Evaluate; raises ``DeadlineReached`` where the rule ended it."""
         if run.folder is None:
             return self.evaluate(proposal, run)
-        watch = _Watch(self, run.folder)
+        (run.folder / _MEASURED).unlink(missing_ok=True)  # of an attempt that was lost after it
+        watch = _Watch(self, str(run.folder.absolute()))
+        self._read.pop(watch.folder, None)
         metrics = self.evaluate(proposal, replace(run, interrupted=lambda: run.interrupted() or watch()))
         if watch.ended:
             metric = self.objectives[0].metric
@@ -80,40 +94,36 @@ class Stopping:
         return metrics
 
 
-class _Known(NamedTuple):
-    """What is known of a training: its curve, its metrics so far, and whether it came to its end."""
-
-    curve: Curve
-    metrics: Mapping[str, float]
-    ended: bool
-
-
 @dataclass
 class _Watch:
     """Asks the rule whenever a trial has reported something new; a look that finds nothing new costs microseconds."""
 
     stopping: Stopping
-    folder: Path
+    folder: str
     ended: bool = False
     seen: int = -1
-    read: dict[Path, tuple[tuple[int, int], _Known]] = field(default_factory=dict)
 
     def __call__(self) -> bool:
-        size = _size(self.folder / _CURVE)
+        size = _size(f"{self.folder}/{_CURVE}")
         if not self.ended and size > 0 and size != self.seen:
             self.seen = size
-            own = self._known(self.folder)
-            folders = (path.parent for path in self.folder.parent.glob(f"*/{_CURVE}"))
-            known = [self._known(folder) for folder in folders if folder != self.folder]
-            bars = [other.curve for other in known if self._sets_a_bar(other, own)]
+            own = _read(Path(self.folder), self.stopping)
+            with os.scandir(os.path.dirname(self.folder)) as there:
+                known = [self._known(entry.path) for entry in there if entry.path != self.folder]
+            bars = [other.curve for other in known if other is not None and self._sets_a_bar(other, own)]
             self.ended = self.stopping.rule(own.curve, bars)
         return self.ended
 
-    def _known(self, folder: Path) -> _Known:
-        sizes = _size(folder / _CURVE), _size(folder / _MEASURED)
-        if folder not in self.read or self.read[folder][0] != sizes:
-            self.read[folder] = sizes, _read(folder, self.stopping)
-        return self.read[folder][1]
+    def _known(self, folder: str) -> _Known | None:
+        """Return what is known of the trial of a folder; None where there is no curve in it."""
+        sizes, known = self.stopping._read.get(folder, ((-1, -1), None))
+        if known is not None and known.ended:  # it stays as it is
+            return known
+        now = _size(f"{folder}/{_CURVE}"), _size(f"{folder}/{_MEASURED}")
+        if now[0] and now != sizes:
+            known = _read(Path(folder), self.stopping)
+            self.stopping._read[folder] = now, known
+        return known
 
     def _sets_a_bar(self, other: _Known, own: _Known) -> bool:
         """Whether the other could take this one's place: within the limits, and no worse in what else is wanted."""
@@ -133,7 +143,7 @@ def _said(objectives: Sequence[Objective], limits: Mapping[str, float]) -> str:
     return goals + "".join(f", {name} <= {bound:g}" for name, bound in limits.items())
 
 
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
     except OSError:
