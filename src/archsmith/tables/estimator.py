@@ -51,8 +51,24 @@ class TableEstimator:
 
     def __call__(self, proposal: Proposal, run: Run, /) -> dict[str, float]:
         """Return the metrics of a proposal's row."""
-        row = self.table.row(proposal.arch)
-        level = self.table.level(proposal.fidelity or self.level)
+        return self._measured(*self._place(proposal), run)
+
+    def timed(self, proposal: Proposal, run: Run, /) -> tuple[dict[str, float], float]:
+        """Return the metrics of a proposal's row, and the seconds that the trial is charged."""
+        row, level = self._place(proposal)
+        found = self._measured(row, level, run)
+        if self._seconds is None:
+            return found, 1.0
+        whole = float(self._seconds[row, min(level, self._seconds.shape[1] - 1)])
+        before = self._spent.get(proposal.resume, 0.0) if self.resumes and proposal.resume is not None else 0.0
+        self._spent[run.trial] = whole
+        return found, max(whole - before, 0.0)
+
+    def _place(self, proposal: Proposal) -> tuple[int, int]:
+        """Return the row of a proposal, and the place of its level among the table's."""
+        return self.table.row(proposal.arch), self.table.level(proposal.fidelity or self.level)
+
+    def _measured(self, row: int, level: int, run: Run) -> dict[str, float]:
         found = {}
         for name, column in self._columns.items():
             at = min(level, column.shape[1] - 1)
@@ -60,17 +76,6 @@ class TableEstimator:
             # A trial's seed is even over 32 bits, so the remainder is even over a handful of repeats.
             found[name] = float(column[row, at, run.seed % repeats if repeats > 1 else 0])
         return found
-
-    def timed(self, proposal: Proposal, run: Run, /) -> tuple[dict[str, float], float]:
-        """Return the metrics of a proposal's row, and the seconds that the trial is charged."""
-        found = self(proposal, run)
-        if self._seconds is None:
-            return found, 1.0
-        row, level = self.table.row(proposal.arch), self.table.level(proposal.fidelity or self.level)
-        whole = float(self._seconds[row, min(level, self._seconds.shape[1] - 1)])
-        before = self._spent.get(proposal.resume, 0.0) if self.resumes and proposal.resume is not None else 0.0
-        self._spent[run.trial] = whole
-        return found, max(whole - before, 0.0)
 
 
 def _repeats(column: NDArray[np.float64]) -> NDArray[np.int64]:
