@@ -135,6 +135,37 @@ def test_the_process_sampler_asks_for_what_the_space_allows() -> None:
     assert one == again and set(one.arch) == {"rate", "layers", "kind"}
 
 
+def test_a_sampler_hears_of_limits_from_the_first_trial_on_that_breaks_one() -> None:
+    strategy = OptunaSampler(SPACE, "gp", {"n_startup_trials": 2})
+    rng = np.random.default_rng(0)
+    for number, violation in enumerate((0.0, 0.0, 0.0, 0.5, 0.0)):
+        arch = sample(SPACE, rng)
+        strategy.tell(Trial(number, Evaluate(arch), "complete", losses=(loss(arch),), violation=violation))
+        strategy.ask(1, np.random.default_rng(1), ())
+        known = strategy._study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+        limits = [trial.constraints for trial in known]
+        expected = [0.0, 0.0, 0.0, 0.5, 0.0][: number + 1]
+        assert limits == ([{}] * (number + 1) if number < 3 else [{"limits": v} for v in expected])
+
+
+def test_what_breaks_a_limit_unmeasured_leaves_the_process_sampler_its_sight() -> None:
+    space = Space(**{f"x{i}": choice(*range(8), name=f"x{i}") for i in range(3)})
+
+    def last(strategy: Strategy) -> float:
+        found = []
+        for number in range(24):
+            (proposal,) = strategy.ask(1, np.random.default_rng([1, number]), ())
+            answers = [int(str(v)) for v in proposal.arch.values()]
+            if beyond := max(0, sum(answers) - 12):  # refused before it is trained: no loss
+                strategy.tell(Trial(number, proposal, "infeasible", violation=float(beyond)))
+                continue
+            found.append(float(sum((v - 3) ** 2 for v in answers)))
+            strategy.tell(Trial(number, proposal, "complete", losses=(found[-1],)))
+        return float(np.mean(found[-5:]))
+
+    assert last(OptunaSampler(space, "gp")) < 0.5 * last(RandomSearch(space))
+
+
 def test_a_sampler_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(UsageError, match="'tpe'"):
         OptunaSampler(SPACE, "tpee")

@@ -11,7 +11,7 @@ from archsmith.space import Arch, Space, choice, enumerate_archs
 from archsmith.strategy import RandomSearch, Strategy
 from archsmith.strategy.categories import Categories
 from archsmith.strategy.learner import Feasibility
-from archsmith.strategy.policies import Policy, Recurrent, Softmaxes, draw, log_probability, path_of
+from archsmith.strategy.policies import Policy, Recurrent, Softmaxes, Tried, draw, log_probability, path_of
 from archsmith.strategy.ppo import PPO
 from archsmith.strategy.reinforce import Reinforce
 from archsmith.testing.spaces import EXAMPLES
@@ -50,6 +50,19 @@ def test_draws_are_as_frequent_as_they_are_probable(make: Callable[[], Policy]) 
     for arch in enumerate_archs(BRANCHES):
         p = float(np.exp(log_probability(policy, path_of(BRANCHES, arch, categories))))
         assert abs(drawn.count(arch) / n - p) < 4 * np.sqrt(p * (1 - p) / n) + 1e-9
+
+
+@each
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_same_is_drawn_whatever_is_known_to_have_been_tried(make: Callable[[], Policy], name: str) -> None:
+    space, policy, categories, tried = EXAMPLES[name], make(), Categories(), Tried()
+    rngs = [np.random.default_rng(0), np.random.default_rng(0)]
+    for _ in range(100):
+        plain, found = (
+            draw(policy, space, categories, rng, None, t) for rng, t in zip(rngs, (None, tried), strict=True)
+        )
+        assert plain == found
+        tried.add(path_of(space, found, categories), found)
 
 
 @each

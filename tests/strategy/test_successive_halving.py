@@ -145,6 +145,21 @@ def test_the_wrapped_strategy_knows_each_highest_rung_only() -> None:
     assert copies[0] == [], "the strategy that was given is never told anything"
 
 
+def test_however_many_trials_there_are_few_are_told_again_for_each_promotion() -> None:
+    copies: list[list[Trial]] = []
+    strategy = SuccessiveHalving(Recorder(SPACE, copies))
+    rng, number = np.random.default_rng(0), 0
+    for _ in range(1500):
+        for resume, epochs in ((None, 1), (number, 3)):
+            arch = RandomSearch(SPACE).ask(1, rng, ())[0].arch
+            strategy.tell(Trial(number, Evaluate(arch, {"epochs": epochs}, resume), "complete", losses=(0.0,)))
+            number += 1
+    promotions = 1500
+    assert sum(map(len, copies)) <= promotions * (200 + 2)
+    superseded = [t for t in copies[-1] if t.proposal.resume is None]
+    assert len(copies[-1]) == 1500 and len(superseded) <= 1500 / 200, "and all but half a percent of them is known"
+
+
 def test_failed_promotions_leave_the_lower_rung_standing() -> None:
     def fails_above(proposal: Proposal, rng: np.random.Generator) -> tuple[State, tuple[float, ...], float]:
         return quality(proposal, rng) if proposal.resume is None else ("failed", (float("inf"),), 0.0)

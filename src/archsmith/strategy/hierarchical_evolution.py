@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from archsmith.strategy.registry import Named
 from archsmith.trial import Evaluate, Proposal, Trial, order
 
 __all__ = ["NAMED", "HierarchicalEvolution"]
+
+_Rank = tuple[float, tuple[float, ...], int, int]  # sorts members of one objective as ``order`` does
 
 
 @dataclass
@@ -31,6 +34,7 @@ class HierarchicalEvolution:
     initial: int = 200
     share: float = 0.05
     _members: list[Trial] = field(default_factory=list, init=False, repr=False, compare=False)
+    _ranks: list[_Rank] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.initial < 1 or not 0 < self.share <= 1:
@@ -47,14 +51,26 @@ class HierarchicalEvolution:
     def tell(self, trial: Trial) -> None:
         """Let a trial that has a result, or a measured violation, join."""
         if trial.usable or trial.broken:
+            insort(
+                self._ranks, (trial.violation, () if trial.broken else trial.losses, trial.number, len(self._members))
+            )
             self._members.append(trial)
 
     def _child(self, rng: np.random.Generator) -> Arch:
         if not self._members:
             return sample(self.space, rng)
-        size = min(max(2, round(self.share * len(self._members))), len(self._members))
-        drawn = rng.choice(len(self._members), size=size, replace=False).tolist()
-        return mutate(self.space, order([self._members[i] for i in drawn])[0].arch, rng)
+        return mutate(self.space, self._parent(rng).arch, rng)
+
+    def _parent(self, rng: np.random.Generator) -> Trial:
+        """Return the best of a random share of the members."""
+        number = len(self._members)
+        size = min(max(2, round(self.share * number)), number)
+        if len(self._ranks[0][1]) > 1:
+            drawn = rng.choice(number, size=size, replace=False).tolist()
+            return order([self._members[i] for i in drawn])[0]
+        # From the best on, each is in the share by chance, by what is left of both: nobody else need be drawn.
+        place = next(p for p in range(number) if rng.random() * (number - p) < size)
+        return self._members[self._ranks[place][-1]]
 
 
 NAMED = (Named("hierarchical", HierarchicalEvolution),)

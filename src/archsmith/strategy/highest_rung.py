@@ -13,33 +13,26 @@ from archsmith.trial import Trial
 
 __all__ = ["HighestRung", "check_rungs", "given_rungs", "rising"]
 
+_SHARE = 200  # how many may be told again for each that was superseded
+
 
 @dataclass
 class HighestRung:
     """Keeps a fresh copy of ``strategy`` up to date with trials that may continue earlier ones.
 
-    When a promotion supersedes what it was told, another fresh copy is told everything again, each architecture at the
-    age of its first result.
+    When promotions supersede what it was told, another fresh copy is told everything again, each architecture at the
+    age of its first result: at once, or among hundreds as soon as half a percent of them is superseded, so that telling
+    costs the same however many there are.
     """
 
     strategy: Strategy
-    _inner: Strategy = field(init=False, repr=False)
-    _stale: bool = field(default=False, init=False, repr=False)
+    current: Strategy = field(init=False, repr=False)
+    _superseded: int = field(default=0, init=False, repr=False)
     _first: dict[int, int] = field(default_factory=dict, init=False, repr=False)
     _highest: dict[int, Trial] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._inner = fresh(self.strategy)
-
-    @property
-    def current(self) -> Strategy:
-        """The strategy, told all that counts."""
-        if self._stale:
-            self._inner = fresh(self.strategy)
-            for trial in self._highest.values():
-                self._inner.tell(trial)
-            self._stale = False
-        return self._inner
+        self.current = fresh(self.strategy)
 
     def tell(self, trial: Trial) -> None:
         """Take note of a trial; a promotion that was measured supersedes what it resumed."""
@@ -48,11 +41,17 @@ class HighestRung:
         self._first[trial.number] = first
         if first not in self._highest:
             self._highest[first] = trial
-            if not self._stale:
-                self._inner.tell(trial)
+            self.current.tell(trial)
         elif trial.state in ("complete", "cached"):
             self._highest[first] = trial
-            self._stale = True
+            self._superseded += 1
+            if self._superseded * _SHARE >= len(self._highest):
+                self._again()
+
+    def _again(self) -> None:
+        self.current, self._superseded = fresh(self.strategy), 0
+        for trial in self._highest.values():
+            self.current.tell(trial)
 
 
 def check_rungs(name: str, fidelity: str, minimum: float, maximum: float, eta: float) -> None:

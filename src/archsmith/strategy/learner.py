@@ -16,6 +16,7 @@ from archsmith.strategy.policies import (
     Gradient,
     Path,
     Policy,
+    Tried,
     default_rate,
     draw,
     log_probability,
@@ -98,6 +99,7 @@ class Learner:
     feasible: Feasibility
     tries: int
     tried: set[Arch] = field(default_factory=set)
+    paths: Tried = field(default_factory=Tried)
 
     def ask(self, n: int, rng: np.random.Generator, running: Sequence[Trial], again: bool = False) -> list[Proposal]:
         """Return up to ``n`` architectures drawn from the policy; what was tried is drawn anew, unless ``again``."""
@@ -105,15 +107,16 @@ class Learner:
         known: dict[str, list[float]] = {}
 
         def one() -> Arch:
-            return draw(self.policy, self.space, self.categories, rng, known)
+            return draw(self.policy, self.space, self.categories, rng, known, self.paths)
 
         drawn = distinct(n, self.space, rng, taken, one, self.tries)
         return [Evaluate(arch) for arch in drawn]
 
     def saw(self, trial: Trial) -> tuple[Path, float] | None:
         """Take note of a trial: return its path and its advantage, or None where it breaks a limit."""
-        self.tried.add(trial.arch)
         path = path_of(self.space, trial.arch, self.categories)
+        self.tried.add(trial.arch)
+        self.paths.add(path, trial.arch)
         self.feasible.saw(self.policy, path, not trial.broken)
         return None if trial.broken else (path, self.rewards.advantage(trial))
 

@@ -44,8 +44,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 # instead of from what was tried.
 _OURS = ("seed", "constraints_func", "with_margin", "warn_independent_sampling")
 # How often what was tried is drawn again: a draw of the Gaussian process takes up to a second.
-_TRIES = {"gp": 1}
-_OFTEN = 5
+_TRIES = dict.fromkeys(SAMPLERS, 5) | {"gp": 1}
 _PICKS = 4096
 
 
@@ -89,7 +88,8 @@ class OptunaSampler:
     place among the options: an order is assumed, and it is of use where the options have one, such as widths. The
     sampler's study is built from what was told; a sampler is seeded by the generator that is handed in for each ask,
     and what is running counts as running. What samplers keep between trials (generations, populations) is rehearsed as
-    trials are told. ``settings`` are passed to the sampler's constructor. A proposal that was tried is drawn again, at
+    trials are told. The sampler hears of limits from the first trial on that breaks one, so that without limits it fits
+    no model of them. ``settings`` are passed to the sampler's constructor. A proposal that was tried is drawn again, at
     most five times, by the slow ``gp`` once, and then replaced by a random one, so that nothing is tried twice.
 
     Raises ``MissingExtra`` where optuna, or for ``cmaes`` the package cmaes, is not installed.
@@ -102,6 +102,8 @@ class OptunaSampler:
     _tried: set[Arch] = field(default_factory=set, init=False, repr=False, compare=False)
     _study: Any = field(default=None, init=False, repr=False, compare=False)
     _known: int = field(default=0, init=False, repr=False, compare=False)
+    _worst: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
+    _limited: bool = field(default=False, init=False, repr=False, compare=False)
     _common: Any = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -146,7 +148,7 @@ class OptunaSampler:
             open_ = [self._rehearsed(study, t.arch) for t in running]
         chosen: dict[Arch, None] = {}
         taken = self._tried | {t.arch for t in running}
-        for _ in range(n + _TRIES.get(self.sampler, _OFTEN)):
+        for _ in range(n + _TRIES[self.sampler]):
             trial = study.ask()
             open_.append(trial)
             arch = walk(self.space, partial(_suggested, trial, self._ordered))
@@ -164,6 +166,8 @@ class OptunaSampler:
         self._tried.add(trial.arch)
         if trial.usable or trial.broken:
             self._told.append(trial)
+        if trial.broken and not self._limited:
+            self._limited, self._study = True, None  # all are told again, with how far they keep the limits
 
     @property
     def _ordered(self) -> bool:
@@ -214,7 +218,8 @@ class OptunaSampler:
         known = next((len(t.losses) for t in self._told if t.usable), 1)
         if self._study is None or len(self._study.directions) != known:
             self._study = optuna.create_study(directions=["minimize"] * known)
-            self._known, self._common = 0, optuna.search_space.IntersectionSearchSpace()
+            self._known, self._worst = 0, [0.0] * known
+            self._common = optuna.search_space.IntersectionSearchSpace()
         for index in range(self._known, len(self._told)):
             self._add(self._study, self._told[index], index)
         self._known = len(self._told)
@@ -222,12 +227,11 @@ class OptunaSampler:
 
     def _add(self, study: Any, trial: Trial, index: int) -> None:
         optuna = _optuna()
-        values = [v if math.isfinite(v) else 1e9 for v in (trial.losses or (math.inf,))][: len(study.directions)]
-        values += [1e9] * (len(study.directions) - len(values))
+        values = self._values(trial, first=not index)
         if self.sampler in ("tpe", "gp"):  # these only look at results
             params, distributions = _described(self.space, trial.arch, self._ordered)
             known = optuna.trial.create_trial(params=params, distributions=distributions, values=values)
-            known.set_constraint("limits", min(trial.violation, 1e9))
+            self._limit(known, trial)
             study.add_trial(known)
             return
         study.sampler = self._made(index)
@@ -235,11 +239,25 @@ class OptunaSampler:
         if self.sampler == "cmaes":  # it knows no constraints: what breaks a limit is worse than anything else
             values = [1e9 if trial.violation > 0 else value for value in values]
         else:
-            asked.set_constraint("limits", min(trial.violation, 1e9))
+            self._limit(asked, trial)
         study.tell(asked, values)
         due = study.ask()
         _ = due.relative_params  # a generation that is due is formed now
         study.tell(due, state=optuna.trial.TrialState.FAIL)
+
+    def _limit(self, known: Any, trial: Trial) -> None:
+        if self._limited:
+            known.set_constraint("limits", min(trial.violation, 1e9))
+
+    def _values(self, trial: Trial, first: bool) -> list[float]:
+        """Return the losses; what was not measured is as bad as the worst before, since a model would see nothing else.
+
+        A number beyond all others would leave a Gaussian process no scale to tell those apart.
+        """
+        losses = (*trial.losses, *[math.inf] * len(self._worst))[: len(self._worst)]
+        values = [v if math.isfinite(v) else worst for v, worst in zip(losses, self._worst, strict=True)]
+        self._worst = values if first else [max(pair) for pair in zip(values, self._worst, strict=True)]
+        return values
 
     def _rehearsed(self, study: Any, arch: Arch) -> Any:
         """Return a trial that asked for just this architecture."""

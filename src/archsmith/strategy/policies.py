@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -23,6 +24,7 @@ __all__ = [
     "Policy",
     "Recurrent",
     "Softmaxes",
+    "Tried",
     "default_rate",
     "draw",
     "log_probability",
@@ -216,32 +218,64 @@ def default_rate(kind: str) -> float:
     return 0.1 if kind == "softmax" else 0.01
 
 
+@dataclass
+class Tried:
+    """Architectures that were tried, as a tree of groups in the order of the walk: drawn again, they need no walk."""
+
+    split: Split | None = None
+    arch: Arch | None = None
+    after: dict[int, Tried] = field(default_factory=dict)
+
+    def add(self, path: Path, arch: Arch) -> None:
+        """Remember an architecture, unless a group of its path holds several answers and may be drawn as another."""
+        if not path or not all(split.single for split, _ in path):
+            return
+        place = self
+        for split, group in path:
+            place.split = split
+            place = place.after.setdefault(group, Tried())
+        place.arch = arch
+
+
 def draw(
     policy: Policy,
     space: Space,
     categories: Categories,
     rng: np.random.Generator,
     known: dict[str, list[float]] | None = None,
+    tried: Tried | None = None,
 ) -> Arch:
     """Return an architecture drawn from the policy; the space's constraints are not looked at.
 
     ``known``, empty at first, keeps what a policy without a state says from draw to draw, while it does not learn.
+    With ``tried`` the same is drawn, and what is in there is found sooner.
     """
     state = policy.begin()
 
-    def decide(decision: Decision) -> Answer:
+    def drawn(split: Split) -> int:
         nonlocal state
-        split = categories(decision)
-        sums = known.get(decision.key) if known is not None else None
+        sums = known.get(split.decision.key) if known is not None else None
         if sums is None:
             logs, state = policy.step(state, split)
             sums = list(accumulate(np.exp(logs).tolist()))
             if known is not None and state is None:
-                known[decision.key] = sums
-        left = float(rng.random())
-        group = next((i for i, sum_ in enumerate(sums) if left < sum_), split.size - 1)
+                known[split.decision.key] = sums
+        group = min(bisect_right(sums, float(rng.random())), split.size - 1)
         state = policy.chosen(state, split, group)
-        return split.answer(group, rng)
+        return group
+
+    groups: list[int] = []
+    while tried is not None and tried.split is not None:
+        groups.append(drawn(tried.split))
+        tried = tried.after.get(groups[-1])
+    if tried is not None and tried.arch is not None:
+        return tried.arch
+    begun = iter(groups)
+
+    def decide(decision: Decision) -> Answer:
+        split = categories(decision)
+        group = next(begun, None)
+        return split.answer(drawn(split) if group is None else group, rng)
 
     return walk(space, decide)
 

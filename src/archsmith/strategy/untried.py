@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -61,6 +62,7 @@ def distinct(
     return list(found)
 
 
+@lru_cache(maxsize=16)
 def _most(space: Space) -> float:
     """Return an upper bound on the number of architectures, quickly: constraints are left out."""
     if space.defined_by_run:
