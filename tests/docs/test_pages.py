@@ -20,7 +20,7 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([\w.]+)\")?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # The pages speak of half an hour; here the smallest budget has to do.
 BUDGET = re.compile(r'budget="\w+"')
-SMALLEST = 'budget="20s"'
+SMALLEST = 'budget="30s"'
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def test_a_load_is_between_idle_and_all_cores_taken():
 
 @pytest.mark.parametrize("budget", [0.5, 19.9])
 def test_a_budget_too_small_names_the_smallest(budget):
-    with pytest.raises(BudgetError, match="--budget 20s or more"):
+    with pytest.raises(BudgetError, match="--budget 30s or more"):
         plan(budget)
 
 

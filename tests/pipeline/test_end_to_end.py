@@ -37,7 +37,7 @@ def table_run(tmp_path_factory):
     price = 2 * size + np.where(kind == "oak", 10, 0) + rng.normal(0, 0.5, 600)
     lines = [f"{s:.3f},{k},{p:.3f}" for s, k, p in zip(size, kind, price, strict=True)]
     (folder / "wood.csv").write_text("size,kind,price\n" + "\n".join(lines) + "\n")
-    return archsmith.search(str(folder / "wood.csv"), target="price", budget="25s", out=folder / "runs", seed=1)
+    return archsmith.search(str(folder / "wood.csv"), target="price", budget="30s", out=folder / "runs", seed=1)
 
 
 def test_the_result_is_a_trained_network_inside_the_limits(run):

@@ -73,11 +73,11 @@ def test_a_password_is_not_written_down(address):
 
 def test_a_database_that_cannot_be_reached_is_told_before_anything_is_read():
     with pytest.raises(StoreError, match="Is the server running") as told:
-        search("there is no such file.npz", budget="20s", store="postgresql://me:geheim@127.0.0.1:1/lab")
+        search("there is no such file.npz", budget="30s", store="postgresql://me:geheim@127.0.0.1:1/lab")
     assert "geheim" not in str(told.value)
 
 
 def test_a_cluster_without_ray_is_told_before_anything_is_read(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"archsmith\[ray\]"):
-        search("there is no such file.npz", budget="20s", executor="ray")
+        search("there is no such file.npz", budget="30s", executor="ray")

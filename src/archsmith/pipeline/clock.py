@@ -10,7 +10,7 @@ from archsmith.errors import BudgetError
 
 __all__ = ["MOST_GIVEN", "SMALLEST_S", "Clock", "Shares", "plan"]
 
-SMALLEST_S = 20.0
+SMALLEST_S = 30.0
 MOST_GIVEN = 0.4
 
 
@@ -81,7 +81,7 @@ def plan(budget: float, exports: int = 3, networks: int = 0) -> Shares:
         )
     check = min(0.03 * budget, 10.0)
     measure = min(max(0.04 * budget, 3.0), 20.0)
-    ship = min((6.0 + 6.0 * exports + 2.0 * networks) if budget >= 60 else 0.35 * budget, 60.0)
+    ship = min(6.0 + 6.0 * exports + 2.0 * networks, 0.4 * budget, 60.0)
     left = budget - check - measure - ship
     return Shares(check, measure, 0.28 * left, 0.6 * left, 0.12 * left, ship)
 
