@@ -167,7 +167,8 @@ class PNAS:
     def _varied(self, n: int, rng: np.random.Generator, taken: set[Arch]) -> Sequence[Proposal]:
         """Return the variations of the best that the predictor prefers; random ones where there are none."""
         evidence = self._evidence
-        archs = self._candidates.pool(evidence.best(10), (taken,), rng, 100, 0.2) if evidence.measured else []
+        size = min(100, self.expansions) if evidence.measured else 0
+        archs = self._candidates.pool(evidence.best(10), (taken,), rng, size, 0.2)
         if not archs:
             return [Evaluate(arch) for arch in distinct(n, self.space, rng, (taken,))]
         fitted: list[Fitted] = evidence.fitted(self._whole, 0.1, self.beam, 10)
