@@ -6,12 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from archsmith.bench.hypervolume import hypervolume
 from archsmith.errors import SpaceError, UsageError
 from archsmith.predictors import Ensemble, decisions
 from archsmith.predictors.scores import normal_scores
 from archsmith.space import Arch, Space, choice, sample
 from archsmith.strategy import BANANAS, BayesianOptimization, GuidedEvolution, RandomSearch, Strategy, recommended
-from archsmith.strategy.evidence import Evidence, expected_improvement, scheduled
+from archsmith.strategy.evidence import Evidence, expected_improvement, scalarized, scheduled
 from archsmith.testing.predictor import CELL
 from archsmith.trial import Evaluate, Trial
 
@@ -141,5 +142,21 @@ def test_expected_improvement_is_that_of_a_normal_distribution() -> None:
     mean, std, known = np.array([[0.2, -0.5, 1.0]]), np.array([[0.5, 0.1, 2.0]]), np.array([[0.0, 3.0]])
     drawn = np.maximum(0.0 - rng.normal(mean[0], std[0], (200_000, 3)), 0.0).mean(0)
     assert np.allclose(expected_improvement(mean, std, known, rng), drawn, atol=0.01)
-    two = expected_improvement(np.array([[0.0, -1.0], [0.0, -1.0]]), np.full((2, 2), 1e-6), np.zeros((2, 1)), rng)
-    assert two[1] > two[0]
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_the_best_along_random_directions_is_the_hypervolume(objectives: int) -> None:
+    rng = np.random.default_rng(0)
+    losses, reference = rng.random((objectives, 12)), np.full(objectives, 0.9)
+    best = scalarized(losses, reference, rng.standard_normal((40_000, objectives))).max(1)
+    ball = math.pi ** (objectives / 2) / (2**objectives * math.gamma(objectives / 2 + 1))
+    assert ball * best.mean() == pytest.approx(hypervolume(losses.T, reference), rel=0.02)
+
+
+def test_of_several_objectives_what_widens_the_front_gains_most() -> None:
+    known = np.array([[0.0, 0.5, 1.0], [1.0, 0.5, 0.0]])
+    mean = np.array([[0.6, 0.2, 0.45, 0.1], [0.6, 0.2, 0.5, 0.95]])  # dominated, deep, shallow, at the edge
+    gains = expected_improvement(mean, np.full((2, 4), 1e-6), known, np.random.default_rng(0))
+    assert gains[0] == 0 and gains[1] > 2 * gains[3] > 0 and gains[1] > 2 * gains[2] > 0
+    unsure = expected_improvement(mean, np.full((2, 4), 0.5), known, np.random.default_rng(0))
+    assert unsure[0] > 0, "what is not known may be better"

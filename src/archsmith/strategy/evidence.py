@@ -15,9 +15,10 @@ from archsmith.space import Arch
 from archsmith.space.encode import Vector
 from archsmith.trial import Trial, order
 
-__all__ = ["Evidence", "expected_improvement", "scheduled"]
+__all__ = ["Evidence", "expected_improvement", "scalarized", "scheduled"]
 
 _MOST = 500
+_DIRECTIONS, _DRAWS = 48, 16
 
 
 def scheduled(count: int, share: float, first: int = 1, least: int = 1) -> int:
@@ -121,22 +122,29 @@ def expected_improvement(mean: Vector, std: Vector, known: Vector, rng: np.rando
     """Return how much better than what is known each candidate is expected to be, ``[candidates]``.
 
     ``mean`` and ``std`` are ``[objectives, candidates]``, ``known`` the expected values of what was tried,
-    ``[objectives, tried]``. One objective: in closed form (Jones et al., 1998). Several: for a random weighting of
-    them, by sampling, under the weighted largest distance to the ideal (ParEGO; Knowles, 2006).
+    ``[objectives, tried]``. One objective: in closed form (Jones et al., 1998). Several: the hypervolume that would be
+    gained, up to a tenth of its extent beyond the worst that is known, estimated by sampling and ``scalarized``.
     """
     std = np.maximum(std, 1e-9)
     if len(mean) == 1:
         ahead = (known[0].min() - mean[0]) / std[0]
         return np.asarray(std[0] * (ahead * ndtr(ahead) + np.exp(-0.5 * ahead**2) / np.sqrt(2 * np.pi)))
-    weights = rng.dirichlet(np.ones(len(mean)))[:, None]
-    ideal = known.min(1, keepdims=True) - 0.1
-
-    def distance(values: Vector) -> Vector:
-        apart = weights * (values - ideal)
-        return np.asarray(apart.max(0) + 0.05 * apart.sum(0))
-
-    best = distance(known).min()
+    reference = known.max(1) + 0.1 * (np.ptp(known, axis=1) + 1e-9)
+    directions = rng.standard_normal((_DIRECTIONS, len(mean)))
+    best = scalarized(known, reference, directions).max(1, keepdims=True)
     gains = np.zeros(mean.shape[1])
-    for noise in rng.standard_normal((32, len(mean), 1)):
-        gains += np.maximum(best - distance(mean + std * noise), 0.0)
-    return gains / 32
+    for noise in rng.standard_normal((_DRAWS, len(mean), 1)):
+        gains += np.maximum(scalarized(mean + std * noise, reference, directions) - best, 0.0).mean(0)
+    return gains / _DRAWS
+
+
+def scalarized(losses: Vector, reference: Vector, directions: Vector) -> Vector:
+    """Return how far ``losses`` [objectives, points] are below ``reference`` [objectives] in some directions.
+
+    ``directions`` is ``[number, objectives]``, drawn from a normal distribution; the result is ``[number, points]``.
+    The mean over the directions of the best of some points is the hypervolume that they dominate, but for a factor
+    (random hypervolume scalarizations; Golovin and Zhang, 2020).
+    """
+    along = np.abs(directions) / np.linalg.norm(directions, axis=1, keepdims=True)
+    ahead = (reference[:, None] - losses) / along[:, :, None]
+    return np.asarray(np.maximum(ahead.min(1), 0.0) ** len(losses))
