@@ -155,8 +155,9 @@ def test_the_best_along_random_directions_is_the_hypervolume(objectives: int) ->
 
 def test_of_several_objectives_what_widens_the_front_gains_most() -> None:
     known = np.array([[0.0, 0.5, 1.0], [1.0, 0.5, 0.0]])
-    mean = np.array([[0.6, 0.2, 0.45, 0.1], [0.6, 0.2, 0.5, 0.95]])  # dominated, deep, shallow, at the edge
-    gains = expected_improvement(mean, np.full((2, 4), 1e-6), known, np.random.default_rng(0))
+    mean = np.array([[0.6, 0.2, 0.45, 0.1, 0.9], [0.6, 0.2, 0.4, 0.95, -3.0]])
+    gains = expected_improvement(mean, np.full((2, 5), 1e-6), known, np.random.default_rng(0))
     assert gains[0] == 0 and gains[1] > 2 * gains[3] > 0 and gains[1] > 2 * gains[2] > 0
-    unsure = expected_improvement(mean, np.full((2, 4), 0.5), known, np.random.default_rng(0))
+    assert gains[4] == 0, "half of what was tried is better in the first objective"
+    unsure = expected_improvement(mean, np.full((2, 5), 0.5), known, np.random.default_rng(0))
     assert unsure[0] > 0, "what is not known may be better"

@@ -43,8 +43,8 @@ class BayesianOptimization:
     ``paths`` of cells, or over their ``subtrees`` with the Weisfeiler-Lehman kernel (NAS-BOWL; Ru et al., 2021). After
     ``initial`` random architectures the ``candidates`` are, half and half, variations of the ten best and random ones;
     several proposals at once are the best few of them. The model sees the losses by rank and is fitted again when a
-    share ``refit`` more results are there. Several objectives: a model of each, and the expected gain of hypervolume. A
-    trial that breaks a limit ranks behind every one that does not.
+    share ``refit`` more results are there. Several objectives: a model of each, and the expected gain of hypervolume
+    among the better half by the first of them. A trial that breaks a limit ranks behind every one that does not.
 
     ``recommend`` names the trial with the best expected loss.
     """

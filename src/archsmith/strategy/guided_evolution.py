@@ -40,9 +40,10 @@ class GuidedEvolution:
 
     ``recommend`` names the trial with the best posterior mean: neighbours vouch for each other, and a lucky
     measurement does not win by itself. Several objectives are modelled one by one, and what is expected is a gain of
-    hypervolume. A trial that breaks a limit ranks behind every one that does not. Trials at several fidelities are
-    modelled together, and predicted at the highest. No architecture is proposed twice. The kernel is learned anew when
-    a share ``relearn`` more results are there; beyond 500 results the better and the later half of them are looked at.
+    hypervolume among the better half by the first of them. A trial that breaks a limit ranks behind every one that does
+    not. Trials at several fidelities are modelled together, and predicted at the highest. No architecture is proposed
+    twice. The kernel is learned anew when a share ``relearn`` more results are there; beyond 500 results the better and
+    the later half of them are looked at.
     """
 
     space: Space
