@@ -5,8 +5,8 @@
 Prints milliseconds for one ask with its tell: the mean over the first 200, 1,000 and 5,000 trials, and its ratio to
 Optuna's TPE of this run over as many; on 12 decisions of 5 options, or, for what needs a cell, on the six edges of
 NAS-Bench-201. Then how many architectures of a 30-decision space are sampled and mutated in a second. Times are of the
-processor, so that what else the machine does counts little. What takes longer than --limit seconds ends early, also where
-that can be foreseen: nothing becomes faster as it goes.
+processor, so that what else the machine does counts little. What takes longer than --limit seconds ends early, or as
+soon as that can be foreseen: nothing becomes faster as it goes.
 """
 
 from __future__ import annotations
