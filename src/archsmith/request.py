@@ -163,8 +163,8 @@ def resolve_family(
 def resolve_objectives(objectives: Sequence[str | Objective], main: Objective | None = None) -> tuple[Objective, ...]:
     """Return objectives from their metrics' names; the task's main one alone when none is given.
 
-    A cost alone cannot be the goal (the smallest network would win), so the main one is put first where it lacks, if
-    it is known yet.
+    Costs come last: of several objectives the first counts most. A cost alone cannot be the goal (the smallest network
+    would win), so the main one is added where it lacks, if it is known yet.
     Raises ``UsageError`` with the nearest name.
     """
     found: list[Objective] = []
@@ -173,5 +173,5 @@ def resolve_objectives(objectives: Sequence[str | Objective], main: Objective | 
         if isinstance(given, str) and name not in METRICS:
             raise UsageError(f"There is no objective called {given!r}. {nearest(given, (*METRICS, *_ALIASES))}")
         found.append(METRICS[name] if isinstance(given, str) else given)
-    quality = [o for o in found if o.metric not in LIMITS]
-    return tuple(found) if quality or main is None else (main, *found)
+    quality, costs = ([o for o in found if (o.metric in LIMITS) == cost] for cost in (False, True))
+    return tuple(quality + costs) if quality or main is None else (main, *costs)

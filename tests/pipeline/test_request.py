@@ -30,6 +30,7 @@ def test_a_cost_alone_is_no_goal():
     assert resolve_objectives((), ACCURACY) == (ACCURACY,)
     assert resolve_objectives(["latency"], ACCURACY) == (ACCURACY, minimize("latency_ms"))
     assert resolve_objectives(["accuracy", "params"], ACCURACY) == (ACCURACY, minimize("params"))
+    assert resolve_objectives(["params", "accuracy"], ACCURACY) == (ACCURACY, minimize("params"))
     assert resolve_objectives([minimize("rmse")], ACCURACY) == (minimize("rmse"),)
     with pytest.raises(UsageError, match="Did you mean 'accuracy'"):
         resolve_objectives(["acuracy"], ACCURACY)
