@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import tempfile
@@ -74,6 +75,8 @@ def main() -> None:
         _say(f"{type(error).__name__}: {error}")
         _say(f"This is a fault of archsmith, not of your data. The details are in {_log(error)}", "")
         sys.exit(1)
+    finally:
+        gc.freeze()  # or Python, as it ends, looks for garbage among the million objects of torch, for seconds
 
 
 def _say(text: str, prefix: str = "error: ") -> None:
