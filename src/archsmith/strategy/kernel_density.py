@@ -43,6 +43,7 @@ class KernelDensity:
     bandwidth_factor: float = 3.0
     min_bandwidth: float = 1e-3
     _levels: dict[float, list[Trial]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _codes: dict[Arch, Vector] = field(default_factory=dict, init=False, repr=False, compare=False)
     _tried: set[Arch] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +76,7 @@ class KernelDensity:
         """Enter the trial among those of its fidelity; one that was stopped says nothing."""
         self._tried.add(trial.arch)
         if trial.state != "stopped":
+            self._codes[trial.arch] = self._coded(trial.arch)
             spent = math.prod(trial.proposal.fidelity.values()) if trial.proposal.fidelity else math.inf
             self._levels.setdefault(spent, []).append(trial)
 
@@ -92,7 +94,7 @@ class KernelDensity:
 
     def _drawn(self, good: list[Arch], bad: list[Arch], rng: np.random.Generator, taken: set[Arch]) -> Arch | None:
         decisions = list(self.space.decisions.values())
-        codes = [np.array([[_code(d, a) for d in decisions] for a in side]) for side in (good, bad)]
+        codes = [np.stack([self._codes[arch] for arch in side]) for side in (good, bad)]
         widths = [self._bandwidths(decisions, side) for side in codes]
         steps = dict(zip(self.space.decisions, widths[0].tolist(), strict=True))
         drawn: dict[Arch, None] = {}
@@ -103,9 +105,12 @@ class KernelDensity:
         if not drawn:
             return None
         archs = list(drawn)
-        rows = np.array([[_code(d, a) for d in decisions] for a in archs]).reshape(len(archs), len(decisions))
+        rows = np.stack([self._coded(arch) for arch in archs])
         odds = [_log_density(decisions, rows, side, w) for side, w in zip(codes, widths, strict=True)]
         return archs[int(np.argmax(odds[0] - odds[1]))]
+
+    def _coded(self, arch: Arch) -> Vector:
+        return np.array([_code(decision, arch) for decision in self.space.decisions.values()])
 
     def _near(self, arch: Arch, steps: dict[str, float], rng: np.random.Generator) -> Arch:
         def decide(decision: Decision) -> Answer:
