@@ -45,6 +45,8 @@ def test_a_table_of_ones_own_needs_no_code(tmp_path: Path) -> None:
     data = json.loads(run(tmp_path, str(path), "--strategies", "random", "--trials", "12", "--seeds", "2", "--json"))
     assert data["objectives"] == ["max:accuracy"]
     assert data["strategies"][0]["mean"] == pytest.approx(data["optimum"]) == pytest.approx(0.914)
+    text = run(tmp_path, str(path), "--strategies", "random", "--trials", "12", "--seeds", "2")
+    assert "optimum 0.9140" in text and "0.9140±0.0000" in text, "accuracies from 0 to 1 differ in later digits"
     both = run(
         tmp_path, str(path), "--strategies", "random", "--trials", "12", "--seeds", "2",
         "--objective", "accuracy", "--objective", "latency_ms", "--limit", "latency_ms=200",

@@ -209,7 +209,8 @@ def _folder(out: Path, problem: Any) -> Path:
 def _lines(data: Mapping[str, Any]) -> list[str]:
     """Return the comparison as text: what was done, a line for each strategy, and how to read it."""
     rows = data["strategies"]
-    digits = 3 if data["judge"] == "hypervolume" else 2
+    share = abs(data["optimum"]) <= 1  # such as an accuracy that is not in percent
+    digits = 3 if data["judge"] == "hypervolume" else 4 if share else 2
     beside = list(rows[0]["other"])
     printed = any(row["published"] for row in rows)
     seeds = len(data["seeds"])
