@@ -173,5 +173,6 @@ def resolve_objectives(objectives: Sequence[str | Objective], main: Objective | 
         if isinstance(given, str) and name not in METRICS:
             raise UsageError(f"There is no objective called {given!r}. {nearest(given, (*METRICS, *_ALIASES))}")
         found.append(METRICS[name] if isinstance(given, str) else given)
-    quality, costs = ([o for o in found if (o.metric in LIMITS) == cost] for cost in (False, True))
-    return tuple(quality + costs) if quality or main is None else (main, *costs)
+    found.sort(key=lambda objective: objective.metric in LIMITS)
+    no_quality = not found or found[0].metric in LIMITS
+    return (main, *found) if no_quality and main is not None else tuple(found)

@@ -28,6 +28,7 @@ __all__ = [
     "maximize",
     "minimize",
     "order",
+    "rank",
     "read_trials",
     "score",
     "tradeoff",
@@ -229,18 +230,22 @@ def order(trials: Sequence[Trial]) -> list[Trial]:
     and what has no result comes last. Several objectives: fewer dominating trials first (Fonseca and Fleming, 1993),
     among equals the less crowded first (Deb et al., 2002). Ties go by trial number, so the order is total and replays.
     """
-    usable = sorted((t for t in trials if t.usable), key=lambda t: t.number)  # equals are told apart by their number
-    if usable and len(usable[0].losses) > 1:
-        losses = np.array([t.losses for t in usable])
-        beaten = _dominators(losses)
-        distances = crowding(losses, beaten)
-        ranks = {t.number: (int(b), -float(c)) for t, b, c in zip(usable, beaten, distances, strict=True)}
-        usable.sort(key=lambda t: (ranks[t.number], t.number))
-    else:
-        usable.sort(key=lambda t: (t.losses, t.number))
-    broken = sorted((t for t in trials if t.broken), key=lambda t: (t.violation, t.number))
-    rest = sorted((t for t in trials if not t.usable and not t.broken), key=lambda t: t.number)
-    return [*usable, *broken, *rest]
+    ranked = sorted(trials, key=rank)
+    usable = sorted((t for t in ranked if t.usable), key=lambda t: t.number)  # equals are told apart by their number
+    if not usable or len(usable[0].losses) == 1:
+        return ranked
+    losses = np.array([t.losses for t in usable])
+    beaten = _dominators(losses)
+    distances = crowding(losses, beaten)
+    places = {t.number: (int(b), -float(c)) for t, b, c in zip(usable, beaten, distances, strict=True)}
+    return [*sorted(usable, key=lambda t: (places[t.number], t.number)), *ranked[len(usable) :]]
+
+
+def rank(trial: Trial) -> tuple[int, tuple[float, ...], int]:
+    """Return what sorts trials of one objective as ``order`` does, so that a list of them can be kept sorted."""
+    if trial.usable:
+        return 0, trial.losses, trial.number
+    return (1, (trial.violation,), trial.number) if trial.broken else (2, (), trial.number)
 
 
 def _dominators(losses: np.ndarray) -> np.ndarray:

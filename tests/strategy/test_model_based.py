@@ -142,6 +142,8 @@ def test_expected_improvement_is_that_of_a_normal_distribution() -> None:
     mean, std, known = np.array([[0.2, -0.5, 1.0]]), np.array([[0.5, 0.1, 2.0]]), np.array([[0.0, 3.0]])
     drawn = np.maximum(0.0 - rng.normal(mean[0], std[0], (200_000, 3)), 0.0).mean(0)
     assert np.allclose(expected_improvement(mean, std, known, rng), drawn, atol=0.01)
+    two = expected_improvement(np.array([[0.0, -1.0], [0.0, -1.0]]), np.full((2, 2), 1e-6), np.zeros((2, 1)), rng)
+    assert two[1] > two[0]
 
 
 @pytest.mark.parametrize("objectives", [2, 3])

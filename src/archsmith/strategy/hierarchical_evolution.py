@@ -11,11 +11,9 @@ import numpy as np
 from archsmith.errors import UsageError
 from archsmith.space import Arch, Space, mutate, sample
 from archsmith.strategy.registry import Named
-from archsmith.trial import Evaluate, Proposal, Trial, order
+from archsmith.trial import Evaluate, Proposal, Trial, order, rank
 
 __all__ = ["NAMED", "HierarchicalEvolution"]
-
-_Rank = tuple[float, tuple[float, ...], int, int]  # sorts members of one objective as ``order`` does
 
 
 @dataclass
@@ -34,7 +32,9 @@ class HierarchicalEvolution:
     initial: int = 200
     share: float = 0.05
     _members: list[Trial] = field(default_factory=list, init=False, repr=False, compare=False)
-    _ranks: list[_Rank] = field(default_factory=list, init=False, repr=False, compare=False)
+    _ranked: list[tuple[tuple[int, tuple[float, ...], int], int]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.initial < 1 or not 0 < self.share <= 1:
@@ -51,9 +51,7 @@ class HierarchicalEvolution:
     def tell(self, trial: Trial) -> None:
         """Let a trial that has a result, or a measured violation, join."""
         if trial.usable or trial.broken:
-            insort(
-                self._ranks, (trial.violation, () if trial.broken else trial.losses, trial.number, len(self._members))
-            )
+            insort(self._ranked, (rank(trial), len(self._members)))
             self._members.append(trial)
 
     def _child(self, rng: np.random.Generator) -> Arch:
@@ -65,12 +63,12 @@ class HierarchicalEvolution:
         """Return the best of a random share of the members."""
         number = len(self._members)
         size = min(max(2, round(self.share * number)), number)
-        if len(self._ranks[0][1]) > 1:
+        if len(self._members[self._ranked[0][1]].losses) > 1:
             drawn = rng.choice(number, size=size, replace=False).tolist()
             return order([self._members[i] for i in drawn])[0]
         # From the best on, each is in the share by chance, by what is left of both: nobody else need be drawn.
         place = next(p for p in range(number) if rng.random() * (number - p) < size)
-        return self._members[self._ranks[place][-1]]
+        return self._members[self._ranked[place][1]]
 
 
 NAMED = (Named("hierarchical", HierarchicalEvolution),)

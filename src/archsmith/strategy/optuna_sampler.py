@@ -250,7 +250,7 @@ class OptunaSampler:
             known.set_constraint("limits", min(trial.violation, 1e9))
 
     def _values(self, trial: Trial, first: bool) -> list[float]:
-        """Return the losses; what was not measured is as bad as the worst before, since a model would see nothing else.
+        """Return the losses; what was not measured is as bad as the worst before.
 
         A number beyond all others would leave a Gaussian process no scale to tell those apart.
         """

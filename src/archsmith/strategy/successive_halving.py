@@ -15,17 +15,12 @@ from archsmith.strategy.protocol import Strategy
 from archsmith.strategy.registry import Named
 from archsmith.strategy.regularized_evolution import RegularizedEvolution
 from archsmith.strategy.settings import around
-from archsmith.trial import Evaluate, Proposal, Trial, order
+from archsmith.trial import Evaluate, Proposal, Trial, order, rank
 
 __all__ = ["NAMED", "SuccessiveHalving"]
 
 
-_Rank = tuple[bool, tuple[float, ...], int]
-
-
-def _rank(trial: Trial) -> _Rank:
-    """Return what sorts trials of one objective as ``order`` does, as far as the usable ones go."""
-    return not trial.usable, trial.losses, trial.number
+_Rank = tuple[int, tuple[float, ...], int]
 
 
 @dataclass
@@ -38,13 +33,13 @@ class _Rung:
 
     def enter(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
-        insort(self.ranks, _rank(trial))
+        insort(self.ranks, rank(trial))
         if trial.usable:
-            insort(self.waiting, _rank(trial))
+            insort(self.waiting, rank(trial))
 
     def promoted(self, number: int) -> None:
-        if number in self.trials and (rank := _rank(self.trials[number])) in self.waiting:
-            self.waiting.remove(rank)
+        if number in self.trials and (ranked := rank(self.trials[number])) in self.waiting:
+            self.waiting.remove(ranked)
 
     def due(self, eta: float) -> list[Trial]:
         """Return what waits among the best ``1/eta`` of the rung as completed so far, the best first."""
